@@ -1,0 +1,109 @@
+"""Typed errors: what went wrong and what to do about it.
+
+Every error that mofonon raises on purpose derives from :class:`MofononError`. The
+message says what is wrong; ``remedy`` says what the user can do. ``str(error)`` gives
+both, so that neither is lost in a log or a failed job document.
+"""
+
+from __future__ import annotations
+
+
+class MofononError(Exception):
+    """Base of all errors raised on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, naming the file, element or setting.
+    remedy : str, optional
+        What the user can do about it.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """Message and remedy, each on one line."""
+        return f"{self.message}\n  remedy: {self.remedy}" if self.remedy else self.message
+
+
+class SettingsError(MofononError):
+    """An option or setting has a value that cannot be used."""
+
+
+class StructureError(MofononError):
+    """A structure cannot be used for a calculation."""
+
+
+class StructureReadError(StructureError):
+    """A file cannot be read as a crystal structure."""
+
+
+class DisorderedStructureError(StructureError):
+    """A structure has sites that are partially or multiply occupied."""
+
+
+class OverlappingAtomsError(StructureError):
+    """Two atoms are closer than any bond between their elements."""
+
+
+class MissingHydrogenError(StructureError):
+    """Carbon atoms lack the hydrogens that their geometry calls for."""
+
+
+class UnphysicalDensityError(StructureError):
+    """The mass density or volume per atom is outside anything a solid has."""
+
+
+class PotentialError(MofononError):
+    """A potential cannot be made or used as asked."""
+
+
+class PotentialFileError(PotentialError):
+    """A model file is absent, truncated or of another kind."""
+
+
+class UnknownHeadError(PotentialError):
+    """A model has no head of that name."""
+
+
+class UnknownElementError(PotentialError):
+    """A structure has elements that the potential does not know."""
+
+
+class PrecisionError(PotentialError):
+    """A potential in single precision was asked for phonons."""
+
+
+class MissingDependencyError(PotentialError):
+    """An optional package that a potential needs is not installed."""
+
+
+class RelaxationNotConverged(MofononError):
+    """A relaxation ended above its force threshold."""
+
+
+class ForceConstantsError(MofononError):
+    """Force constants cannot be made from what was given."""
+
+
+class ImaginaryModesError(MofononError):
+    """A property that needs real modes was asked of a structure with imaginary ones."""
+
+
+class CheckpointError(MofononError):
+    """A checkpoint cannot be written or does not belong to the calculation."""
+
+
+class StoreError(MofononError):
+    """A job store cannot be opened, read or written."""
+
+
+class ArrayCodecError(StoreError):
+    """An encoded array is damaged or of a dtype that is not allowed."""
+
+
+class DocumentNotFoundError(StoreError):
+    """No stored document has that id."""
