@@ -1,0 +1,89 @@
+"""CHGNet in the precision that phonons need.
+
+CHGNet builds its graphs in ``torch.float32`` through a module constant and keeps some
+tensors outside its parameters. Here the module, those tensors and the graphs are cast
+together, and the constant is changed only while this calculator evaluates, so that other
+CHGNet calculators of the same process are untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import chgnet.graph.converter
+import chgnet.graph.crystalgraph
+import chgnet.model.model
+import torch
+from ase import Atoms
+from chgnet.model.dynamics import CHGNetCalculator
+from chgnet.model.model import CHGNet
+
+_MODULES = (chgnet.model.model, chgnet.graph.converter, chgnet.graph.crystalgraph)
+
+
+def make_chgnet(version: str, dtype: str, device: str) -> CHGNetCalculator:
+    """Make a CHGNet calculator.
+
+    Parameters
+    ----------
+    version : str
+        Version of the pretrained weights, such as ``0.3.0``.
+    dtype : str
+        ``float64`` or ``float32``.
+    device : str
+        torch device.
+    """
+    model = CHGNet.load(model_name=version, use_device=device, verbose=False)
+    if dtype == "float32":
+        return CHGNetCalculator(model, use_device=device, on_isolated_atoms="ignore")
+    return CHGNetDoubleCalculator(
+        cast_to_double(model), use_device=device, on_isolated_atoms="ignore"
+    )
+
+
+class CHGNetDoubleCalculator(CHGNetCalculator):
+    """CHGNet evaluated in float64 throughout."""
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] | None = None,
+    ) -> None:
+        """Evaluate energy (eV), forces (eV/A) and stress (eV/A^3)."""
+        with _graphs_in(torch.float64):
+            super().calculate(atoms, properties, system_changes, task="efs")
+
+
+def cast_to_double(model: CHGNet) -> CHGNet:
+    """Cast parameters, buffers and plain tensor attributes of a CHGNet to float64."""
+    model = model.double()
+    for module in model.modules():
+        for name, value in list(vars(module).items()):
+            if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
+                setattr(module, name, value.double())
+    assemble = model.composition_model._assemble_graphs  # noqa: SLF001 - it ends in .float()
+
+    def assemble_in_double(graphs: Any) -> torch.Tensor:
+        return assemble(graphs).double()
+
+    model.composition_model._assemble_graphs = assemble_in_double  # noqa: SLF001
+    return model
+
+
+@contextmanager
+def _graphs_in(dtype: torch.dtype) -> Iterator[None]:
+    """Let CHGNet build its graphs in another precision, and put things back."""
+    before = [module.TORCH_DTYPE for module in _MODULES]
+    default = torch.get_default_dtype()
+    try:
+        for module in _MODULES:
+            module.TORCH_DTYPE = dtype
+        torch.set_default_dtype(dtype)
+        yield
+    finally:
+        torch.set_default_dtype(default)
+        for module, value in zip(_MODULES, before, strict=True):
+            module.TORCH_DTYPE = value

@@ -1,0 +1,115 @@
+"""The one place where calculators are made."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import logging
+from typing import TYPE_CHECKING, Any
+
+from mofonon.errors import PotentialError
+from mofonon.potentials.describe import describe_potential
+from mofonon.potentials.mace_files import load_mace, model_path
+from mofonon.settings import get_settings
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+    from mofonon.potentials.spec import PotentialSpec
+
+logger = logging.getLogger(__name__)
+
+
+def make_calculator(spec: PotentialSpec) -> Calculator:
+    """Make the ASE calculator of a potential.
+
+    Threads of torch are set to ``MOFONON_THREADS``. CHGNet and SevenNet, which are trained
+    in single precision, have their modules and graphs cast when ``dtype`` is float64.
+
+    Parameters
+    ----------
+    spec : PotentialSpec
+        The potential.
+
+    Returns
+    -------
+    ase.calculators.calculator.Calculator
+        Energies in eV, forces in eV/A, stress in eV/A^3 (Voigt, ASE sign).
+
+    Raises
+    ------
+    PotentialFileError, UnknownHeadError, MissingDependencyError, PotentialError
+        As :func:`~mofonon.potentials.describe.describe_potential`, and when the import path
+        of an ASE calculator leads nowhere.
+    """
+    calculator = _import_calculator(spec) if spec.family == "ase" else _torch_calculator(spec)
+    if spec.dispersion == "d3bj":
+        from ase.calculators.mixing import SumCalculator
+
+        return SumCalculator([calculator, d3_calculator()])
+    return calculator
+
+
+def _torch_calculator(spec: PotentialSpec) -> Calculator:
+    import torch
+
+    description = describe_potential(spec)
+    torch.set_num_threads(get_settings().threads)
+    # mace, chgnet and sevenn announce themselves on stdout, which belongs to --json
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        calculator = _make(spec, description.head)
+    logger.debug("%s", said.getvalue().strip())
+    return calculator
+
+
+def _make(spec: PotentialSpec, head: str | None) -> Calculator:
+    if spec.family in ("demo", "mace"):
+        from mace.calculators import MACECalculator
+
+        model = load_mace(model_path(spec.model, spec.family), spec.device)
+        return MACECalculator(
+            models=[model], device=spec.device, default_dtype=spec.dtype, head=head
+        )
+    if spec.family == "chgnet":
+        from mofonon.potentials.chgnet import make_chgnet
+
+        return make_chgnet(spec.model or "0.3.0", spec.dtype, spec.device)
+    from mofonon.potentials.sevennet import make_sevennet
+
+    return make_sevennet(spec.model or "7net-0", spec.dtype, spec.device)
+
+
+def _import_calculator(spec: PotentialSpec) -> Calculator:
+    """Call what an import path names, with the options of the spec."""
+    module_name, _, attribute = str(spec.model).partition(":")
+    try:
+        target: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            target = getattr(target, part)
+    except (ImportError, AttributeError) as error:
+        raise PotentialError(
+            f"the calculator {spec.model} cannot be imported: {error}",
+            "write it as package.module:ClassOrFunction and check that it is installed",
+        ) from error
+    return target(**spec.options)
+
+
+def d3_calculator() -> Calculator:
+    """Make the D3(BJ) dispersion correction of PBE, as VASP's IVDW=12 has it.
+
+    No three-body (ATM) term; cutoffs of VASP: 50.2 A for the dispersion and 20 A for the
+    coordination numbers.
+
+    References
+    ----------
+    S. Grimme, S. Ehrlich, L. Goerigk, J. Comput. Chem. 32, 1456 (2011).
+    """
+    from dftd3.ase import DFTD3
+
+    return DFTD3(
+        damping="d3bj",
+        params_tweaks={"method": "PBE", "atm": False},
+        realspace_cutoff={"disp2": 50.2, "cn": 20.0},
+    )
