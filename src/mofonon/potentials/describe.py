@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -13,8 +12,9 @@ from ase.data import atomic_numbers, chemical_symbols
 from pydantic import BaseModel, Field
 
 from mofonon.errors import MissingDependencyError, UnknownElementError, UnknownHeadError
-from mofonon.potentials.mace_files import file_sha256, heads_of, load_mace, model_path
+from mofonon.potentials.mace_files import heads_of, load_mace, model_path
 from mofonon.potentials.spec import BUNDLED_MODELS, PotentialSpec
+from mofonon.provenance import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -214,9 +214,3 @@ def _package(spec: PotentialSpec) -> str | None:
     except PackageNotFoundError:
         return None
 
-
-def identity_hash(identity: dict[str, Any]) -> str:
-    """sha256 of an identity or settings dictionary, independent of key order."""
-    import json
-
-    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()

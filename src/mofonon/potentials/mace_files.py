@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import re
@@ -94,12 +93,6 @@ def fetch_foundation(name: str, url: str) -> Path:
             f"{target}",
         ) from error
     return target
-
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_mace(path: Path, device: str) -> nn.Module:

@@ -127,13 +127,11 @@ def bonds(structure: Structure, pairs: AtomPairs | None = None) -> AtomPairs:
     hydrogen = atomic_numbers(structure) == 1
     with_hydrogen = hydrogen[pairs.first] | hydrogen[pairs.second]
     tolerance = np.where(with_hydrogen, HYDROGEN_TOLERANCE, BOND_TOLERANCE)
-    return pairs.select(
-        pairs.distance <= radii[pairs.first] + radii[pairs.second] + tolerance
-    )
+    return pairs.select(pairs.distance <= radii[pairs.first] + radii[pairs.second] + tolerance)
 
 
 def fragments(structure: Structure, bonded: AtomPairs | None = None) -> list[Fragment]:
-    """Sets of connected atoms and the dimension of each.
+    """Find the sets of connected atoms and the dimension of each.
 
     The dimension is the rank of the lattice vectors that closed walks along the bonds add up
     to (P. M. Larsen et al., Phys. Rev. Mater. 3, 034003 (2019)).

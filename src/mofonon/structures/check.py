@@ -30,6 +30,7 @@ from mofonon.structures.bonds import (
     fragments,
     is_metal,
 )
+from mofonon.structures.cif import DISORDER_REMEDY
 from mofonon.structures.hydrogens import carbons_lacking_hydrogen
 
 IssueCode = Literal[
@@ -209,15 +210,11 @@ def _check_occupancy(structure: Structure) -> list[StructureIssue]:
     sites = tuple(index for index, site in enumerate(structure) if not site.is_ordered)
     if not sites:
         return []
-    first = ", ".join(f"{structure[index].species_string} (site {index})" for index in sites[:3])
+    first = ", ".join(
+        f"{structure[index].species_string} (site {index})" for index in sites[:3]
+    )
     message = f"{_plural(len(sites), 'site')} partially or multiply occupied: {first}."
     return [StructureIssue("partial-occupancy", message, DISORDER_REMEDY, "error", sites)]
-
-
-DISORDER_REMEDY = (
-    "Choose one of the disordered arrangements, remove solvent, and give every atom an "
-    "occupancy of 1."
-)
 
 
 def _check_density(structure: Structure) -> list[StructureIssue]:
@@ -254,8 +251,8 @@ def _check_overlaps(structure: Structure, pairs: AtomPairs) -> list[StructureIss
         f"{overlapping.distance[closest]:.3f} A apart ({_plural(len(sites), 'atom')} overlap)."
     )
     remedy = (
-        "Remove the duplicate atoms: often disorder written without occupancies, or symmetry "
-        "applied twice."
+        "Remove duplicate atoms (disorder written without occupancies, symmetry applied "
+        "twice), or move a badly placed hydrogen to its bond length."
     )
     return [StructureIssue("overlapping-atoms", message, remedy, "error", sites)]
 
@@ -291,8 +288,9 @@ def _check_fragments(structure: Structure, bonded: AtomPairs) -> list[StructureI
     if not molecules:
         return []
     counts = Counter(
-        Composition(Counter(structure[index].specie.symbol for index in molecule.sites))
-        .hill_formula.replace(" ", "")
+        Composition(
+            Counter(structure[index].specie.symbol for index in molecule.sites)
+        ).hill_formula.replace(" ", "")
         for molecule in molecules
     )
     listed = ", ".join(f"{count} {formula}" for formula, count in sorted(counts.items()))

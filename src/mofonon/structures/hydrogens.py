@@ -77,9 +77,7 @@ def carbons_lacking_hydrogen(
     return certain, suspected
 
 
-def _bonds_by_carbon(
-    structure: Structure, bonded: AtomPairs
-) -> dict[int, NDArray[np.int64]]:
+def _bonds_by_carbon(structure: Structure, bonded: AtomPairs) -> dict[int, NDArray[np.int64]]:
     """Rows of `bonded` that start at each carbon with one to three bonds."""
     numbers = atomic_numbers(structure)
     order = np.argsort(bonded.first, kind="stable")

@@ -1,0 +1,69 @@
+"""Flows of the lattice stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jobflow import Flow, Maker
+from pymatgen.core import Structure
+
+from mofonon.lattice.jobs import RelaxMaker, compute_phonons
+from mofonon.lattice.settings import PhononSettings
+from mofonon.potentials import PotentialSpec
+
+
+@dataclass
+class PhononMaker(Maker):
+    """Relax a structure and compute its phonons with the same potential.
+
+    Parameters
+    ----------
+    name : str
+        Name of the flow.
+    potential : PotentialSpec
+        The potential, of the relaxation too.
+    settings : PhononSettings
+        Supercell, displacements, mesh; the defaults are the paper's.
+    relax_maker : RelaxMaker or None
+        How to relax first; its potential is replaced by the one above. None takes the
+        structure as it is.
+
+    Examples
+    --------
+    >>> from mofonon.lattice import PhononMaker
+    >>> PhononMaker().settings.displacement
+    0.001
+    """
+
+    name: str = "phonons"
+    potential: PotentialSpec = field(default_factory=lambda: PotentialSpec(family="demo"))
+    settings: PhononSettings = field(default_factory=PhononSettings)
+    relax_maker: RelaxMaker | None = field(default_factory=RelaxMaker)
+
+    def make(self, structure: Structure, prev_dir: str | None = None) -> Flow:
+        """Make the flow of one structure; its last output is a PhononDoc.
+
+        Parameters
+        ----------
+        structure : Structure
+            The structure, or a reference to the output of another job.
+        prev_dir : str, optional
+            Not used; there for composition with atomate2's Makers.
+        """
+        del prev_dir
+        jobs = []
+        relaxation = None
+        if self.relax_maker is not None:
+            relaxer = RelaxMaker(
+                name=self.relax_maker.name,
+                potential=self.potential,
+                settings=self.relax_maker.settings,
+                symprec=self.settings.symprec,
+            )
+            relax_job = relaxer.make(structure)
+            jobs.append(relax_job)
+            relaxation, structure = relax_job.output, relax_job.output.structure
+        phonon_job = compute_phonons(structure, self.potential, self.settings, relaxation)
+        phonon_job.name = self.name
+        jobs.append(phonon_job)
+        return Flow(jobs, output=phonon_job.output, name=self.name)

@@ -1,0 +1,178 @@
+"""Jobs of the lattice stage: load, call, wrap in a document."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from jobflow import Maker, job
+from pymatgen.core import Structure
+from pymatgen.io.ase import AseAtomsAdaptor
+
+from mofonon.arrays import EncodedArray
+from mofonon.lattice.analysis import analyse_phonons
+from mofonon.lattice.documents import (
+    phonon_calculation_id,
+    phonon_document,
+    relax_calculation_id,
+    relax_document,
+)
+from mofonon.lattice.phonons import displaced_supercells, set_force_constants, supercell_forces
+from mofonon.lattice.relax import relax
+from mofonon.lattice.schemas import PhononDoc, RelaxDoc
+from mofonon.lattice.settings import PhononSettings, RelaxSettings
+from mofonon.potentials import (
+    EvaluationLog,
+    LoggedCalculator,
+    PotentialDescription,
+    PotentialSpec,
+    check_elements,
+    describe_potential,
+    make_calculator,
+)
+from mofonon.settings import get_settings
+from mofonon.structures import structure_hash
+
+
+@contextmanager
+def logged_calculator(potential: PotentialSpec, calculation_id: str) -> Iterator[LoggedCalculator]:
+    """Give a calculator whose evaluations are kept under the id of a calculation.
+
+    The model is loaded when the first evaluation is not found in the log.
+    """
+    with EvaluationLog(get_settings().checkpoints / f"{calculation_id}.evaluations") as log:
+        yield LoggedCalculator(lambda: make_calculator(potential), log)
+
+
+@dataclass
+class RelaxMaker(Maker):
+    """Relax cell and positions of a structure tightly, as phonons need it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the job.
+    potential : PotentialSpec
+        The potential.
+    settings : RelaxSettings
+        Threshold and steps.
+    symprec : float
+        Tolerance of the space groups that the document names (A).
+    """
+
+    name: str = "relax"
+    potential: PotentialSpec = field(default_factory=lambda: PotentialSpec(family="demo"))
+    settings: RelaxSettings = field(default_factory=RelaxSettings)
+    symprec: float = 1e-5
+
+    @job(data=[EncodedArray], output_schema=RelaxDoc)
+    def make(self, structure: Structure, prev_dir: str | None = None) -> RelaxDoc:
+        """Relax a structure.
+
+        Parameters
+        ----------
+        structure : Structure
+            The structure.
+        prev_dir : str, optional
+            Not used; there for composition with atomate2's Makers.
+
+        Raises
+        ------
+        RelaxationNotConverged
+            When the threshold is not reached.
+        UnknownElementError
+            When the potential lacks an element of the structure.
+        """
+        del prev_dir
+        description = describe_potential(self.potential)
+        check_elements(_symbols(structure), description)
+        calculation_id = relax_calculation_id(
+            structure_hash(structure), description, self.settings
+        )
+        with logged_calculator(self.potential, calculation_id) as calculator:
+            result = relax(
+                AseAtomsAdaptor.get_atoms(structure, msonable=False),
+                calculator,
+                self.settings.fmax,
+                relax_cell=self.settings.relax_cell,
+                max_steps=self.settings.max_steps,
+                method=self.settings.method,
+            )
+        return relax_document(structure, result, description, self.settings, self.symprec)
+
+
+@job(data=[EncodedArray], output_schema=PhononDoc)
+def compute_phonons(
+    structure: Structure,
+    potential: PotentialSpec,
+    settings: PhononSettings,
+    relaxation: RelaxDoc | None = None,
+) -> PhononDoc:
+    """Compute the phonons of a structure: all displacements in one job.
+
+    Parameters
+    ----------
+    structure : Structure
+        The structure, relaxed with the same potential.
+    potential : PotentialSpec
+        The potential.
+    settings : PhononSettings
+        Supercell, displacements, mesh.
+    relaxation : RelaxDoc, optional
+        The relaxation that gave the structure; its summary becomes part of the document.
+    """
+    start = time.perf_counter()
+    description = describe_potential(potential)
+    check_elements(_symbols(structure), description)
+    summary = relaxation.relaxation if relaxation is not None else None
+    input_hash = relaxation.input_hash if relaxation is not None else structure_hash(structure)
+    calculation_id = phonon_calculation_id(
+        input_hash, description, summary.settings if summary else None, settings
+    )
+    phonon = displaced_supercells(AseAtomsAdaptor.get_atoms(structure, msonable=False), settings)
+    with logged_calculator(potential, calculation_id) as calculator:
+        forces = supercell_forces(phonon, calculator)
+        forces_done = time.perf_counter()
+    set_force_constants(phonon, forces.displaced, symmetrize=settings.symmetrize_force_constants)
+    analysis = analyse_phonons(phonon, settings)
+    relax_seconds = summary.seconds if summary else 0.0
+    relax_evaluations = summary.n_force_evaluations if summary else 0
+    seconds = {
+        "relaxation": relax_seconds,
+        "forces": forces_done - start,
+        "potential": calculator.seconds,
+        "analysis": analysis.seconds,
+        "phonon_job": time.perf_counter() - start,
+        "total": relax_seconds + time.perf_counter() - start,
+    }
+    return phonon_document(
+        structure,
+        phonon,
+        forces,
+        analysis,
+        settings,
+        input_hash=input_hash,
+        calculation_id=calculation_id,
+        relaxation=summary,
+        potential=description,
+        notice=description.notice,
+        n_force_evaluations=relax_evaluations + calculator.n_evaluations,
+        seconds=seconds,
+        warnings=_potential_warnings(description),
+    )
+
+
+def _potential_warnings(potential: PotentialDescription) -> list[str]:
+    warnings = [potential.notice] if potential.notice else []
+    if potential.dtype == "float32":
+        warnings.append(
+            "single precision was asked for: with displacements of 0.001 A its noise is of "
+            "the order of 1 THz"
+        )
+    return warnings
+
+
+def _symbols(structure: Structure) -> set[str]:
+    return {element.symbol for element in structure.composition.elements}

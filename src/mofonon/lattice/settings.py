@@ -1,0 +1,150 @@
+"""Settings of relaxations and phonons; the defaults are the paper's.
+
+Elena, Kamath, Jaffrelot Inizan et al., npj Comput. Mater. 11, 125 (2025).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from mofonon.errors import SettingsError
+
+Vector3 = tuple[int, int, int]
+Matrix3 = tuple[Vector3, Vector3, Vector3]
+
+#: A single number given as supercell is a length in A; below this it was surely meant
+#: as a repetition.
+SHORTEST_SUPERCELL_LENGTH = 4.0
+
+
+class RelaxSettings(BaseModel):
+    """How a structure is relaxed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Literal["lbfgs"] = Field("lbfgs", description="Optimizer.")
+    fmax: float = Field(
+        1e-6,
+        gt=0,
+        description="Largest allowed force per atom, and virial per cell vector (eV/A).",
+    )
+    relax_cell: bool = Field(
+        True, description="Relax the cell with the positions (FrechetCellFilter)."
+    )
+    max_steps: int = Field(2000, ge=1, description="Optimizer steps before giving up.")
+
+
+class PhononSettings(BaseModel):
+    """How phonons are computed from a relaxed structure."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    supercell: Matrix3 | float = Field(
+        ((2, 0, 0), (0, 2, 0), (0, 0, 2)),
+        description="Supercell matrix, or the least distance between opposite faces (A).",
+    )
+    displacement: float = Field(0.001, gt=0, le=0.3, description="Displacement length (A).")
+    plus_minus: Literal["auto"] | bool = Field(
+        "auto",
+        description="Displace both ways: always, never, or only where symmetry does not "
+        "make the two equal (auto).",
+    )
+    mesh: Vector3 = Field((11, 11, 11), description="q-point mesh.")
+    symprec: float = Field(1e-5, gt=0, description="Symmetry tolerance (A).")
+    symmetrize_force_constants: bool = Field(
+        True, description="Impose the acoustic sum rule and permutation symmetry."
+    )
+    dos_pitch: float = Field(0.01, gt=0, description="Pitch of the density of states (THz).")
+    temperature_max: float = Field(1000.0, ge=0, description="Highest temperature (K).")
+    temperature_step: float = Field(10.0, gt=0, description="Temperature step (K).")
+    band_points: int = Field(
+        101, ge=2, description="q-points on the longest segment of the band path."
+    )
+    imaginary_threshold: float = Field(
+        1e-4, ge=0, description="A frequency below minus this is imaginary (THz)."
+    )
+
+    @field_validator("mesh")
+    @classmethod
+    def _mesh_is_positive(cls, mesh: Vector3) -> Vector3:
+        if min(mesh) < 1:
+            raise SettingsError(
+                f"a mesh of {mesh[0]} x {mesh[1]} x {mesh[2]} has no points",
+                "give three positive integers, such as --mesh 11 11 11",
+            )
+        return mesh
+
+    @field_validator("supercell")
+    @classmethod
+    def _supercell_has_volume(cls, supercell: Matrix3 | float) -> Matrix3 | float:
+        if isinstance(supercell, tuple):
+            if round(np.linalg.det(np.array(supercell))) < 1:
+                raise SettingsError(
+                    f"the supercell {_format_matrix(supercell)} has no positive volume",
+                    "give three positive integers, nine with a positive determinant, or a "
+                    "least length in A",
+                )
+        elif supercell < SHORTEST_SUPERCELL_LENGTH:
+            raise SettingsError(
+                f"a supercell of {supercell:g} is too short: a single number is a least "
+                "length in A",
+                "for a repetition give three integers, such as --supercell 2 2 2",
+            )
+        return supercell
+
+    def supercell_matrix(self, cell: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Supercell matrix for a cell.
+
+        Parameters
+        ----------
+        cell : ndarray, shape (3, 3)
+            Cell vectors in rows (A).
+
+        Returns
+        -------
+        ndarray, shape (3, 3)
+            Integers. For a least length: the smallest diagonal matrix whose supercell has
+            at least that distance between opposite faces.
+        """
+        if isinstance(self.supercell, tuple):
+            return np.array(self.supercell, dtype=np.int64)
+        heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+        return np.diag(np.ceil(self.supercell / heights - 1e-6).astype(np.int64))
+
+
+def parse_supercell(numbers: list[float]) -> Matrix3 | float:
+    """Make a supercell setting from the numbers that a user typed.
+
+    Raises
+    ------
+    SettingsError
+        When they are not one, three or nine numbers, or integers are called for.
+    """
+    if len(numbers) == 1:
+        if numbers[0] <= 0:
+            raise SettingsError(
+                f"a supercell of {numbers[0]:g} has no positive volume",
+                "give three positive integers, nine with a positive determinant, or a least "
+                "length in A",
+            )
+        return float(numbers[0])
+    if len(numbers) not in (3, 9) or any(number != int(number) for number in numbers):
+        raise SettingsError(
+            f"a supercell cannot be made of {' '.join(f'{n:g}' for n in numbers)}",
+            "give three integers, nine integers (row by row), or one least length in A",
+        )
+    integers = np.array(numbers, dtype=int)
+    matrix = np.diag(integers) if len(numbers) == 3 else integers.reshape(3, 3)
+    a, b, c = (tuple(int(n) for n in row) for row in matrix)
+    return a, b, c  # type: ignore[return-value]
+
+
+def _format_matrix(matrix: Matrix3) -> str:
+    rows = np.array(matrix)
+    if np.array_equal(rows, np.diag(np.diag(rows))):
+        return " x ".join(str(n) for n in np.diag(rows))
+    return str(rows.tolist())
