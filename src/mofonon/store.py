@@ -1,0 +1,192 @@
+"""Job stores and queries over them: embedded by default, MongoDB when configured."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mofonon.errors import DocumentNotFoundError, StoreError
+from mofonon.settings import get_settings
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
+
+#: Fields of the job store document that are not below ``output``.
+_ENVELOPE = ("uuid", "index", "name", "metadata", "hosts", "completed_at")
+
+#: Short names of document classes, as ``--type`` takes them.
+DOCUMENT_TYPES = {"phonons": "PhononDoc", "relax": "RelaxDoc"}
+
+
+def open_store(path: Path | str | None = None) -> JobStore:
+    """Open and connect the job store.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Folder of an embedded store. Without it: the store of ``JOBFLOW_CONFIG_FILE`` when
+        that is set, else the embedded store of the user (``MOFONON_STORE``).
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be opened, with the reason and the remedy.
+    """
+    if path is None and os.environ.get("JOBFLOW_CONFIG_FILE"):
+        return _configured_store(Path(os.environ["JOBFLOW_CONFIG_FILE"]))
+    return _embedded_store(Path(path) if path is not None else get_settings().store)
+
+
+def describe_store(path: Path | str | None = None) -> str:
+    """Say which store :func:`open_store` would open, without opening it."""
+    if path is None and os.environ.get("JOBFLOW_CONFIG_FILE"):
+        return f"job store of {os.environ['JOBFLOW_CONFIG_FILE']}"
+    return f"embedded store {path if path is not None else get_settings().store}"
+
+
+def _embedded_store(folder: Path) -> JobStore:
+    """SQLite through MontyDB: documents and arrays in one folder, several processes."""
+    from jobflow import JobStore
+    from maggma.stores.mongolike import MontyStore
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(
+            f"the store {folder} cannot be written: {error.strerror}",
+            "give another folder with --store or MOFONON_STORE",
+        ) from error
+
+    def collection(name: str, key: str) -> MontyStore:
+        return MontyStore(
+            name, database_path=str(folder), database_name="mofonon", storage="sqlite", key=key
+        )
+
+    store = JobStore(
+        collection("documents", "uuid"), additional_stores={"data": collection("data", "blob_uuid")}
+    )
+    store.connect()
+    return store
+
+
+def _configured_store(config: Path) -> JobStore:
+    """Store of a jobflow configuration file, such as MongoDB with GridFS."""
+    from jobflow.settings import JobflowSettings
+
+    if not config.is_file():
+        raise StoreError(
+            f"JOBFLOW_CONFIG_FILE names {config}, which does not exist",
+            "correct the variable, or unset it to use the embedded store",
+        )
+    try:
+        store: JobStore = JobflowSettings(CONFIG_FILE=str(config)).JOB_STORE
+        store.connect()
+        store.docs_store.count()
+    except Exception as error:  # each store backend raises its own kinds
+        raise StoreError(
+            f"the job store of {config} cannot be opened: {_without_credentials(str(error))}",
+            "check that the database runs and that host, port and credentials in the file "
+            "are right",
+        ) from error
+    if "data" not in store.additional_stores:
+        raise StoreError(
+            f"the job store of {config} has no additional store called 'data'",
+            "add one for arrays: a GridFSStore, as in the documentation of mofonon",
+        )
+    return store
+
+
+def _without_credentials(text: str) -> str:
+    first_line = text.splitlines()[0] if text else ""
+    return re.sub(r"://[^@/\s]+@", "://***@", first_line)[:300]
+
+
+def find_documents(
+    store: JobStore,
+    criteria: dict[str, Any] | None = None,
+    *,
+    document_type: str | None = None,
+    properties: list[str] | None = None,
+    limit: int = 0,
+) -> Iterator[dict[str, Any]]:
+    """Find mofonon documents, newest first.
+
+    Parameters
+    ----------
+    store : JobStore
+        An open store.
+    criteria : dict, optional
+        MongoDB criteria on fields of the document (``{"min_frequency": {"$lt": 0}}``).
+    document_type : str, optional
+        ``phonons`` or ``relax``; all kinds if None.
+    properties : list of str, optional
+        Fields wanted; all (without arrays) if None.
+    limit : int
+        At most so many; 0 for all.
+
+    Yields
+    ------
+    dict
+        The document, with its ``uuid`` as ``document_id``.
+    """
+    names = [DOCUMENT_TYPES[document_type]] if document_type else list(DOCUMENT_TYPES.values())
+    query: dict[str, Any] = {"output.@class": {"$in": names}}
+    if criteria:
+        query = {"$and": [query, prefix_criteria(criteria)]}
+    wanted = None
+    if properties is not None:
+        wanted = ["uuid", "output.completed_at", *(prefix_field(name) for name in properties)]
+    # sorted here: MontyDB's sort reads everything anyway, and MongoDB has an index on uuid only
+    found = list(store.docs_store.query(query, wanted))
+    found.sort(key=lambda entry: str(entry.get("output", {}).get("completed_at")), reverse=True)
+    for entry in found[: limit or None]:
+        yield {**entry.get("output", {}), "document_id": entry["uuid"]}
+
+
+def get_document(
+    store: JobStore, document_id: str, *, with_arrays: bool = False
+) -> dict[str, Any]:
+    """Get one document by its id or the unique beginning of it.
+
+    Raises
+    ------
+    DocumentNotFoundError
+        When none or several documents have it.
+    """
+    pattern = f"^{re.escape(document_id)}"
+    entries = list(
+        store.query({"uuid": {"$regex": pattern}}, load=with_arrays or None)
+        if with_arrays
+        else store.docs_store.query({"uuid": {"$regex": pattern}})
+    )
+    uuids = {entry["uuid"] for entry in entries}
+    if len(uuids) != 1:
+        problem = "no document has" if not uuids else f"{len(uuids)} documents have"
+        raise DocumentNotFoundError(
+            f"{problem} the id {document_id}", "list the documents with: mofonon query"
+        )
+    latest = max(entries, key=lambda entry: entry["index"])
+    return {**latest["output"], "document_id": latest["uuid"]}
+
+
+def prefix_field(name: str) -> str:
+    """Name of a document field in the job store, which keeps documents under ``output``."""
+    root = name.split(".", maxsplit=1)[0]
+    return name if root == "output" or root in _ENVELOPE[:5] else f"output.{name}"
+
+
+def prefix_criteria(criteria: dict[str, Any]) -> dict[str, Any]:
+    """Criteria on document fields as criteria on the job store."""
+    prefixed: dict[str, Any] = {}
+    for name, condition in criteria.items():
+        if name.startswith("$"):
+            prefixed[name] = [prefix_criteria(part) for part in condition]
+        else:
+            prefixed[prefix_field(name)] = condition
+    return prefixed
