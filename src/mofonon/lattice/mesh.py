@@ -182,7 +182,10 @@ def dynamical_matrix(
 
 
 def signed_sqrt(eigenvalues: Floats) -> Floats:
-    """Frequencies (THz) of eigenvalues of the dynamical matrix, negative if imaginary."""
+    """Frequencies (THz) of eigenvalues of the dynamical matrix, negative if imaginary.
+
+    The eigenvalues are in eV/A^2/u.
+    """
     factor = get_physical_units().DefaultToTHz
     return np.sign(eigenvalues) * np.sqrt(np.abs(eigenvalues)) * factor
 

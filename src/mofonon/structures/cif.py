@@ -75,8 +75,10 @@ def structure_from_cif(text: str, name: str) -> Structure:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         block = next(iter(CifFile.from_str(block_text).data.values()))
-        _refuse_incomplete_sites(block, name)
-        _refuse_partial_occupancy(block, name)
+    _refuse_incomplete_sites(block, name)
+    _refuse_partial_occupancy(block, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         parser = CifParser.from_str(
             block_text,
             frac_tolerance=0,

@@ -42,8 +42,11 @@ _PARSE_ERRORS = (
     StopIteration,
     TypeError,
     ValueError,
+    Warning,
 )
-"""What pymatgen, ASE and json raise on malformed text; all become StructureReadError."""
+"""What pymatgen, ASE and json raise on malformed text; all become StructureReadError.
+
+pymatgen raises its warnings at times."""
 
 
 def read_structure(path: str | Path) -> Structure:
