@@ -27,7 +27,7 @@ The work folder keeps labels and models: a run that was stopped goes on where it
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import hashlib
 import importlib.metadata
 import json
@@ -137,7 +137,9 @@ class InversionAveraged(Calculator):
             image.calc = self.calculator
             forces = sign * np.asarray(image.get_forces(), dtype=float)
             results.append((image.get_potential_energy(), forces, image.get_stress()))
-        energy, forces, stress = (np.mean(values, axis=0) for values in zip(*results, strict=True))
+        energy, forces, stress = (
+            np.mean(values, axis=0) for values in zip(*results, strict=True)
+        )
         self.results = {"energy": float(energy), "forces": forces, "stress": stress}
 
 
@@ -234,7 +236,8 @@ def terephthalic_acid() -> Atoms:
     kept += [
         atom.index
         for atom in ring
-        if atom.symbol == "H" and abs(atom.position @ carbon) / np.linalg.norm(atom.position) < 0.9
+        if atom.symbol == "H"
+        and abs(atom.position @ carbon) / np.linalg.norm(atom.position) < 0.9
     ]
     acid = ring[kept]
     for sign in (1, -1):
@@ -293,7 +296,9 @@ def around(
 ) -> list[Atoms]:
     """Isotropic strains of a cell, and rattles (A) on top of small random strains."""
     frames = [strained(atoms, e * np.eye(3)) for e in isotropic]
-    return frames + [rattled(strained(atoms, random_strain(shear, rng)), a, rng) for a in amplitudes]
+    return frames + [
+        rattled(strained(atoms, random_strain(shear, rng)), a, rng) for a in amplitudes
+    ]
 
 
 def relax(
@@ -346,16 +351,12 @@ def thermal(
 ) -> list[Atoms]:
     """Snapshots of the harmonic canonical ensemble: soft modes move most, as they do in MD."""
     phonon = harmonic_phonons(atoms, calculator)
+    phonon.init_random_displacements(cutoff_frequency=0.3, max_distance=0.35)
     frames = []
     for temperature in temperatures:
-        phonon.generate_displacements(
-            number_of_snapshots=count,
-            temperature=temperature,
-            max_distance=0.35,
-            cutoff_frequency=0.3,
-            random_seed=seed,
-        )
-        for displacements in phonon.dataset["displacements"]:
+        for displacements in phonon.get_random_displacements_at_temperature(
+            temperature, count, random_seed=seed
+        ):
             copy = atoms.copy()
             copy.positions += displacements
             frames.append(copy)
@@ -389,7 +390,9 @@ def first_frames(teacher: Calculator) -> list[Atoms]:
         rng = np.random.default_rng([SEED, number])
         share = SHARE[name]
         relaxed, path, evaluations = relax(framework(name), teacher, 5e-3, 80)
-        logger.info("teacher relaxed %s: %s A, %d evaluations", name, lengths(relaxed), evaluations)
+        logger.info(
+            "teacher relaxed %s: %s A, %d evaluations", name, lengths(relaxed), evaluations
+        )
         strains = np.array([-10, -7, -4, -2.5, -1.5, -0.7, 0.7, 1.5, 2.5, 4, 7, 10]) / 100
         amplitudes = np.repeat([0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15], round(3 * share))
         frames += [*path, *around(relaxed, strains, amplitudes, rng)]
@@ -399,7 +402,9 @@ def first_frames(teacher: Calculator) -> list[Atoms]:
     for crystal in simple_crystals():
         cell = make_supercell(crystal, np.diag([1, 1, 2])) if len(crystal) < 4 else crystal
         strains = np.array([-10, -5, -2, 0, 2, 5, 10]) / 100
-        frames += around(tagged(cell, crystal.info["family"]), strains, (0.02, 0.05, 0.1, 0.15), rng)
+        frames += around(
+            tagged(cell, crystal.info["family"]), strains, (0.02, 0.05, 0.1, 0.15), rng
+        )
     for boxed in boxed_molecules():
         relaxed, path, _ = relax(boxed, teacher, 0.01, 40, free_cell=False)
         frames += [*path[::3], *around(relaxed, (), (0.01, 0.03, 0.06, 0.1), rng, shear=0.0)]
@@ -414,7 +419,9 @@ def student_frames(model: Path, stage: int) -> list[Atoms]:
         rng = np.random.default_rng([SEED, stage, number])
         share = SHARE[name]
         relaxed, path, evaluations = relax(framework(name), calculator, 1e-3, 250)
-        logger.info("student relaxed %s: %s A, %d evaluations", name, lengths(relaxed), evaluations)
+        logger.info(
+            "student relaxed %s: %s A, %d evaluations", name, lengths(relaxed), evaluations
+        )
         amplitudes = np.repeat([0.005, 0.01, 0.02, 0.04, 0.08], round(3 * share))
         strains = np.array([-3, -1.5, -0.5, 0, 0.5, 1.5, 3]) / 100
         frames += [*path[::2], *around(relaxed, strains, amplitudes, rng, shear=0.006)]
@@ -454,6 +461,7 @@ def train(
     parts: dict[str, list[Atoms]],
     folder: Path,
     energies: dict[int, float],
+    *,
     epochs: int,
     lr: tuple[float, float],
     start: Path | None = None,
@@ -540,8 +548,12 @@ def held_out_errors(model: Path, frames: list[Atoms]) -> dict[str, dict[str, flo
         name: {
             "frames": len(rows),
             "energy_mae_meV_per_atom": round(1e3 * float(np.mean([r[0] for r in rows])), 3),
-            "forces_mae_meV_per_A": round(1e3 * float(np.concatenate([r[1] for r in rows]).mean()), 2),
-            "stress_mae_meV_per_A3": round(1e3 * float(np.concatenate([r[2] for r in rows]).mean()), 3),
+            "forces_mae_meV_per_A": round(
+                1e3 * float(np.concatenate([r[1] for r in rows]).mean()), 2
+            ),
+            "stress_mae_meV_per_A3": round(
+                1e3 * float(np.concatenate([r[2] for r in rows]).mean()), 3
+            ),
         }
         for name, rows in sorted(groups.items())
     }
@@ -562,7 +574,9 @@ def framework_check(model: Path, name: str) -> dict[str, Any]:
         "fmax_eV_per_A": float(np.linalg.norm(cell.get_forces(), axis=1).max()),
         "evaluations": evaluations,
         "cell_change_percent": [round(100 * float(x), 3) for x in change],
-        "angle_change_degree": round(float(np.ptp(relaxed.cell.angles() - start.cell.angles())), 5),
+        "angle_change_degree": round(
+            float(np.ptp(relaxed.cell.angles() - start.cell.angles())), 5
+        ),
         "acoustic_gamma_THz": round(float(np.sort(np.abs(frequencies))[2]), 5),
         "lowest_optical_gamma_THz": [round(float(x), 3) for x in optical[:4]],
         "imaginary_gamma_modes": int(np.sum(optical < -1e-2)),
@@ -575,7 +589,9 @@ def lengths(atoms: Atoms) -> str:
     return " ".join(f"{x:.3f}" for x in atoms.cell.lengths())
 
 
-def write_card(model: Path, parts: dict[str, list[Atoms]], output: Path, seconds: float) -> None:
+def write_card(
+    model: Path, parts: dict[str, list[Atoms]], output: Path, seconds: float
+) -> None:
     """Copy the model to ``output`` and describe it in a JSON file next to it."""
     errors = held_out_errors(model, parts["test"])
     logger.info("held-out errors: %s", json.dumps(errors))
@@ -605,7 +621,7 @@ def write_card(model: Path, parts: dict[str, list[Atoms]], output: Path, seconds
         "frameworks": checks,
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "made_by": "tools/distill_demo_model.py",
-        "made_on": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "made_on": dt.datetime.now(dt.UTC).date().isoformat(),
         "made_in_s": round(seconds),
         "threads": torch.get_num_threads(),
     }
@@ -629,8 +645,14 @@ def distill(work: Path, epochs: tuple[int, ...]) -> tuple[Path, dict[str, list[A
         energies = energies or reference_energies(labelled)
         sizes = {part: len(members) for part, members in parts.items()}
         logger.info("stage %d: %s frames, %d epochs", stage, sizes, count)
-        lr = (0.01, 0.002) if stage == 0 else (0.005, 0.0003 if stage + 1 == len(epochs) else 0.002)
-        model = train(parts, work / f"stage-{stage}", energies, count, lr, start=model)
+        lr = (
+            (0.01, 0.002)
+            if stage == 0
+            else (0.005, 0.0003 if stage + 1 == len(epochs) else 0.002)
+        )
+        model = train(
+            parts, work / f"stage-{stage}", energies, epochs=count, lr=lr, start=model
+        )
     if model is None:
         raise ValueError("at least one training is needed")
     return model, parts
@@ -641,7 +663,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mofonon-distill"
     default = REPOSITORY / "src" / "mofonon" / "data" / "demo.model"
-    parser.add_argument("--work", type=Path, default=cache, help="labels and models are kept here")
+    parser.add_argument(
+        "--work", type=Path, default=cache, help="labels and models are kept here"
+    )
     parser.add_argument(
         "--epochs", type=int, nargs="+", default=[40, 25, 60], help="per training stage"
     )

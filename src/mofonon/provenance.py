@@ -10,7 +10,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("mofonon", "phonopy", "ase", "numpy", "torch", "mace-torch", "chgnet", "sevenn", "dftd3")
+_PACKAGES = (
+    "mofonon",
+    "phonopy",
+    "ase",
+    "numpy",
+    "torch",
+    "mace-torch",
+    "chgnet",
+    "sevenn",
+    "dftd3",
+)
 
 
 def software_versions() -> dict[str, str]:

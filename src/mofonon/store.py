@@ -69,7 +69,8 @@ def _embedded_store(folder: Path) -> JobStore:
         )
 
     store = JobStore(
-        collection("documents", "uuid"), additional_stores={"data": collection("data", "blob_uuid")}
+        collection("documents", "uuid"),
+        additional_stores={"data": collection("data", "blob_uuid")},
     )
     store.connect()
     return store
@@ -77,15 +78,13 @@ def _embedded_store(folder: Path) -> JobStore:
 
 def _configured_store(config: Path) -> JobStore:
     """Store of a jobflow configuration file, such as MongoDB with GridFS."""
-    from jobflow.settings import JobflowSettings
-
     if not config.is_file():
         raise StoreError(
             f"JOBFLOW_CONFIG_FILE names {config}, which does not exist",
             "correct the variable, or unset it to use the embedded store",
         )
     try:
-        store: JobStore = JobflowSettings(CONFIG_FILE=str(config)).JOB_STORE
+        store: JobStore = _jobflow_settings(config).JOB_STORE
         store.connect()
         store.docs_store.count()
     except Exception as error:  # each store backend raises its own kinds
@@ -94,12 +93,19 @@ def _configured_store(config: Path) -> JobStore:
             "check that the database runs and that host, port and credentials in the file "
             "are right",
         ) from error
-    if "data" not in store.additional_stores:
+    if "data" not in vars(store)["additional_stores"]:
         raise StoreError(
             f"the job store of {config} has no additional store called 'data'",
             "add one for arrays: a GridFSStore, as in the documentation of mofonon",
         )
     return store
+
+
+def _jobflow_settings(config: Path) -> Any:
+    from jobflow.settings import JobflowSettings
+
+    settings: Any = JobflowSettings
+    return settings(CONFIG_FILE=str(config))
 
 
 def _without_credentials(text: str) -> str:

@@ -174,7 +174,7 @@ def thermal_properties(
         gamma_index=modes.gamma,
         dynamical_matrix=SimpleNamespace(primitive=SimpleNamespace(Z=cell_formula_units)),
     )
-    sums = PhonopyThermalProperties(mesh, exclude_gamma_acoustic=True)
+    sums: Any = PhonopyThermalProperties(mesh, exclude_gamma_acoustic=True)
     sums.temperatures = np.arange(
         0, settings.temperature_max + settings.temperature_step / 2, settings.temperature_step
     )

@@ -8,7 +8,11 @@ import numpy as np
 from pymatgen.core import Structure
 
 from mofonon.arrays import EncodedArray
-from mofonon.lattice.phonons import SupercellForces, shortest_supercell_height
+from mofonon.lattice.phonons import (
+    SupercellForces,
+    shortest_supercell_height,
+    single_displacements,
+)
 from mofonon.lattice.schemas import (
     CellParameters,
     GammaSummary,
@@ -158,7 +162,7 @@ def phonon_document(
         space_group=find_space_group(structure, settings.symprec),
         cell=CellParameters.from_structure(structure),
         supercell_matrix=np.asarray(phonon.supercell_matrix).astype(int).tolist(),
-        n_displacements=len(phonon.dataset["first_atoms"]) if _has_first_atoms(phonon) else 0,
+        n_displacements=len(single_displacements(phonon)),
         n_supercell_atoms=len(phonon.supercell),
         max_residual_force=None if residual is None else float(np.abs(residual).max()),
         min_frequency=analysis.min_frequency,
@@ -185,7 +189,7 @@ def phonon_document(
 
 
 def doubts(phonon: Phonopy, analysis: PhononAnalysis, settings: PhononSettings) -> list[str]:
-    """What a reader of the numbers should know."""
+    """Say what a reader of the numbers should know."""
     found = []
     height = shortest_supercell_height(phonon)
     if height < THIN_SUPERCELL:
@@ -216,10 +220,6 @@ def doubts(phonon: Phonopy, analysis: PhononAnalysis, settings: PhononSettings) 
     return found
 
 
-def _has_first_atoms(phonon: Phonopy) -> bool:
-    return phonon.dataset is not None and "first_atoms" in phonon.dataset
-
-
 def _gamma_summary(analysis: PhononAnalysis) -> GammaSummary:
     optical = analysis.gamma.optical
     return GammaSummary(
@@ -248,14 +248,13 @@ def _arrays(phonon: Phonopy, analysis: PhononAnalysis) -> PhononArrays:
     encode = EncodedArray.encode
     modes, bands, dos = analysis.modes, analysis.bands, analysis.dos
     displaced: dict[str, EncodedArray] = {}
-    if _has_first_atoms(phonon):
-        first_atoms = phonon.dataset["first_atoms"]
+    if first_atoms := single_displacements(phonon):
         displaced["displaced_atoms"] = encode([int(e["number"]) for e in first_atoms])
         displaced["displacements"] = encode([e["displacement"] for e in first_atoms])
         if all("forces" in entry for entry in first_atoms):
             displaced["forces"] = encode([entry["forces"] for entry in first_atoms])
     return PhononArrays(
-        force_constants=encode(phonon.force_constants),
+        force_constants=encode(np.asarray(phonon.force_constants)),
         qpoints=encode(modes.qpoints),
         qpoint_weights=encode(modes.weights),
         frequencies=encode(modes.frequencies),

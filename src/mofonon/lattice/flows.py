@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from jobflow import Flow, Maker
+from jobflow import Flow, Job, Maker
 from pymatgen.core import Structure
 
+from mofonon.lattice.documents import phonon_calculation_id
 from mofonon.lattice.jobs import RelaxMaker, compute_phonons
 from mofonon.lattice.settings import PhononSettings
-from mofonon.potentials import PotentialSpec
+from mofonon.potentials import PotentialSpec, describe_potential
+from mofonon.structures import structure_hash
 
 
 @dataclass
@@ -40,6 +43,20 @@ class PhononMaker(Maker):
     settings: PhononSettings = field(default_factory=PhononSettings)
     relax_maker: RelaxMaker | None = field(default_factory=RelaxMaker)
 
+    def calculation_id(self, structure: Structure) -> str:
+        """Identity of the calculation: input structure, potential and settings.
+
+        The document that :meth:`make` leads to has the same, so that what was computed
+        before can be found.
+        """
+        relax_settings = self.relax_maker.settings if self.relax_maker is not None else None
+        return phonon_calculation_id(
+            structure_hash(structure),
+            describe_potential(self.potential),
+            relax_settings,
+            self.settings,
+        )
+
     def make(self, structure: Structure, prev_dir: str | None = None) -> Flow:
         """Make the flow of one structure; its last output is a PhononDoc.
 
@@ -51,8 +68,9 @@ class PhononMaker(Maker):
             Not used; there for composition with atomate2's Makers.
         """
         del prev_dir
-        jobs = []
-        relaxation = None
+        jobs: list[Flow | Job] = []
+        source: Any = structure
+        relaxation: Any = None
         if self.relax_maker is not None:
             relaxer = RelaxMaker(
                 name=self.relax_maker.name,
@@ -62,8 +80,8 @@ class PhononMaker(Maker):
             )
             relax_job = relaxer.make(structure)
             jobs.append(relax_job)
-            relaxation, structure = relax_job.output, relax_job.output.structure
-        phonon_job = compute_phonons(structure, self.potential, self.settings, relaxation)
+            relaxation, source = relax_job.output, relax_job.output.structure
+        phonon_job = compute_phonons(source, self.potential, self.settings, relaxation)
         phonon_job.name = self.name
         jobs.append(phonon_job)
         return Flow(jobs, output=phonon_job.output, name=self.name)

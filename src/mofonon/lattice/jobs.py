@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from jobflow import Maker, job
 from pymatgen.core import Structure
@@ -16,10 +17,10 @@ from mofonon.lattice.analysis import analyse_phonons
 from mofonon.lattice.documents import (
     phonon_calculation_id,
     phonon_document,
-    relax_calculation_id,
     relax_document,
 )
 from mofonon.lattice.phonons import displaced_supercells, set_force_constants, supercell_forces
+from mofonon.lattice.phonopy_files import phonons_from_phonopy
 from mofonon.lattice.relax import relax
 from mofonon.lattice.schemas import PhononDoc, RelaxDoc
 from mofonon.lattice.settings import PhononSettings, RelaxSettings
@@ -32,18 +33,31 @@ from mofonon.potentials import (
     describe_potential,
     make_calculator,
 )
+from mofonon.provenance import content_hash
 from mofonon.settings import get_settings
 from mofonon.structures import structure_hash
 
 
+def evaluation_log_path(input_hash: str, potential: PotentialDescription) -> Path:
+    """Where the evaluations made for an input structure with a potential are kept.
+
+    All calculations that start from the structure share the log, whatever their settings:
+    another mesh or pitch evaluates nothing again.
+    """
+    name = content_hash({"structure": input_hash, "potential": potential.identity})
+    return get_settings().checkpoints / f"{name}.evaluations"
+
+
 @contextmanager
-def logged_calculator(potential: PotentialSpec, calculation_id: str) -> Iterator[LoggedCalculator]:
-    """Give a calculator whose evaluations are kept under the id of a calculation.
+def logged_calculator(
+    spec: PotentialSpec, input_hash: str, potential: PotentialDescription
+) -> Iterator[LoggedCalculator]:
+    """Give a calculator whose evaluations are kept on disk.
 
     The model is loaded when the first evaluation is not found in the log.
     """
-    with EvaluationLog(get_settings().checkpoints / f"{calculation_id}.evaluations") as log:
-        yield LoggedCalculator(lambda: make_calculator(potential), log)
+    with EvaluationLog(evaluation_log_path(input_hash, potential)) as log:
+        yield LoggedCalculator(lambda: make_calculator(spec), log)
 
 
 @dataclass
@@ -88,10 +102,8 @@ class RelaxMaker(Maker):
         del prev_dir
         description = describe_potential(self.potential)
         check_elements(_symbols(structure), description)
-        calculation_id = relax_calculation_id(
-            structure_hash(structure), description, self.settings
-        )
-        with logged_calculator(self.potential, calculation_id) as calculator:
+        input_hash = structure_hash(structure)
+        with logged_calculator(self.potential, input_hash, description) as calculator:
             result = relax(
                 AseAtomsAdaptor.get_atoms(structure, msonable=False),
                 calculator,
@@ -131,11 +143,15 @@ def compute_phonons(
     calculation_id = phonon_calculation_id(
         input_hash, description, summary.settings if summary else None, settings
     )
-    phonon = displaced_supercells(AseAtomsAdaptor.get_atoms(structure, msonable=False), settings)
-    with logged_calculator(potential, calculation_id) as calculator:
+    phonon = displaced_supercells(
+        AseAtomsAdaptor.get_atoms(structure, msonable=False), settings
+    )
+    with logged_calculator(potential, input_hash, description) as calculator:
         forces = supercell_forces(phonon, calculator)
         forces_done = time.perf_counter()
-    set_force_constants(phonon, forces.displaced, symmetrize=settings.symmetrize_force_constants)
+    set_force_constants(
+        phonon, forces.displaced, symmetrize=settings.symmetrize_force_constants
+    )
     analysis = analyse_phonons(phonon, settings)
     relax_seconds = summary.seconds if summary else 0.0
     relax_evaluations = summary.n_force_evaluations if summary else 0
@@ -162,6 +178,24 @@ def compute_phonons(
         seconds=seconds,
         warnings=_potential_warnings(description),
     )
+
+
+@job(data=[EncodedArray], output_schema=PhononDoc)
+def analyse_phonopy_file(
+    path: str, settings: PhononSettings, structure: Structure | None = None
+) -> PhononDoc:
+    """Analyse forces or force constants in phonopy's files; no potential is needed.
+
+    Parameters
+    ----------
+    path : str
+        phonopy.yaml, FORCE_SETS, FORCE_CONSTANTS or force_constants.hdf5.
+    settings : PhononSettings
+        Mesh, pitch, symmetrization; the supercell where the file has none.
+    structure : Structure, optional
+        The unit cell, for files that do not hold it.
+    """
+    return phonons_from_phonopy(Path(path), settings, structure)
 
 
 def _potential_warnings(potential: PotentialDescription) -> list[str]:

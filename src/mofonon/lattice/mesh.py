@@ -7,6 +7,7 @@ are there and are never kept.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +115,7 @@ def mesh_modes(phonon: Phonopy, mesh: tuple[int, int, int]) -> MeshModes:
         Divisions; phonopy's convention decides whether an even mesh holds Gamma.
     """
     phonon.init_mesh(mesh, use_iter_mesh=True, with_eigenvectors=True)
-    grid = phonon.mesh
+    grid: Any = phonon.mesh
     projector, elements = element_projector(phonon.primitive)
     n_q, n_bands = len(grid.qpoints), 3 * len(phonon.primitive)
     frequencies = np.empty((n_q, n_bands))
@@ -173,12 +174,11 @@ def gamma_modes(phonon: Phonopy) -> GammaModes:
     )
 
 
-def dynamical_matrix(
-    phonon: Phonopy, q: tuple[float, float, float]
-) -> NDArray[np.complex128]:
+def dynamical_matrix(phonon: Phonopy, q: tuple[float, float, float]) -> NDArray[np.complex128]:
     """Dynamical matrix at a q-point, shape (3 * n_atoms, 3 * n_atoms)."""
-    phonon.dynamical_matrix.run(q)
-    return np.asarray(phonon.dynamical_matrix.dynamical_matrix)
+    matrix: Any = phonon.dynamical_matrix
+    matrix.run(q)
+    return np.asarray(matrix.dynamical_matrix)
 
 
 def signed_sqrt(eigenvalues: Floats) -> Floats:
@@ -240,9 +240,7 @@ def _seekpath(
 
 
 def _frequencies(phonon: Phonopy, qpoints: Floats) -> Floats:
-    rows = [
-        np.linalg.eigvalsh(dynamical_matrix(phonon, (q[0], q[1], q[2]))) for q in qpoints
-    ]
+    rows = [np.linalg.eigvalsh(dynamical_matrix(phonon, (q[0], q[1], q[2]))) for q in qpoints]
     return signed_sqrt(np.array(rows))
 
 

@@ -11,10 +11,11 @@ Three steps that a script can call one by one::
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
@@ -22,7 +23,6 @@ from phonopy.structure.atoms import PhonopyAtoms
 from mofonon import progress
 from mofonon.errors import ForceConstantsError
 from mofonon.lattice.settings import PhononSettings
-from mofonon.potentials import LoggedCalculator
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,15 @@ def displaced_supercells(atoms: Atoms, settings: PhononSettings) -> Phonopy:
     return phonon
 
 
+def single_displacements(phonon: Phonopy) -> list[dict[str, Any]]:
+    """Displacements of single atoms: number, displacement (A), forces (eV/A) if known.
+
+    Empty when phonopy holds none, or a set of random displacements of all atoms.
+    """
+    dataset: Any = phonon.dataset
+    return list(dataset.get("first_atoms", [])) if dataset else []
+
+
 def needs_undisplaced_forces(phonon: Phonopy) -> bool:
     """Tell whether some displacement lacks its opposite.
 
@@ -96,15 +105,14 @@ def needs_undisplaced_forces(phonon: Phonopy) -> bool:
     ``plus_minus=False`` everywhere; in either case the undisplaced forces are subtracted,
     at the price of one evaluation.
     """
-    first_atoms = phonon.dataset["first_atoms"] if phonon.dataset else []
     moves = {
         (int(entry["number"]), *np.round(np.asarray(entry["displacement"]), 12))
-        for entry in first_atoms
+        for entry in single_displacements(phonon)
     }
     return any((number, *(-np.array(move) + 0.0)) not in moves for number, *move in moves)
 
 
-def supercell_forces(phonon: Phonopy, calculator: Calculator) -> SupercellForces:
+def supercell_forces(phonon: Phonopy, calculator: BaseCalculator) -> SupercellForces:
     """Evaluate the forces on all displaced supercells with one calculator.
 
     With a :class:`~mofonon.potentials.LoggedCalculator` that has a log, forces already in
@@ -114,7 +122,7 @@ def supercell_forces(phonon: Phonopy, calculator: Calculator) -> SupercellForces
     ----------
     phonon : phonopy.Phonopy
         With displacements.
-    calculator : Calculator
+    calculator : BaseCalculator
         Evaluates forces in eV/A.
 
     Raises
@@ -183,14 +191,9 @@ def symmetrize_force_constants(phonon: Phonopy) -> None:
 def n_displacements(atoms: Atoms, settings: PhononSettings) -> int:
     """Count the displaced supercells that a structure needs, without evaluating them."""
     phonon = displaced_supercells(atoms, settings)
-    return len(phonon.dataset["first_atoms"]) if phonon.dataset else 0
+    return len(single_displacements(phonon))
 
 
 def shortest_supercell_height(phonon: Phonopy) -> float:
     """Least distance between opposite faces of the supercell (A)."""
     return float(1 / np.linalg.norm(np.linalg.inv(phonon.supercell.cell), axis=0).max())
-
-
-def logged_forces_count(calculator: Calculator) -> int:
-    """Evaluations made so far by a calculator, 0 if it does not count them."""
-    return calculator.n_evaluations if isinstance(calculator, LoggedCalculator) else 0

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from phonopy import Phonopy
@@ -30,6 +30,7 @@ from mofonon.lattice.analysis import analyse_phonons
 from mofonon.lattice.documents import phonon_document, to_structure
 from mofonon.lattice.phonons import (
     set_force_constants,
+    single_displacements,
     symmetrize_force_constants,
     to_atoms,
     to_phonopy_atoms,
@@ -39,7 +40,7 @@ from mofonon.lattice.settings import PhononSettings
 from mofonon.provenance import content_hash, file_sha256
 from mofonon.structures import structure_hash
 
-_OPENERS: dict[str, Callable[..., IO[bytes]]] = {
+_OPENERS: dict[str, Callable[..., Any]] = {
     ".xz": lzma.open,
     ".gz": gzip.open,
     ".bz2": bz2.open,
@@ -107,7 +108,9 @@ def phonopy_calculation_id(
         When the file does not exist.
     """
     if not path.is_file():
-        raise ForceConstantsError(f"there is no file {path}", "check the path of --from-phonopy")
+        raise ForceConstantsError(
+            f"there is no file {path}", "check the path of --from-phonopy"
+        )
     return content_hash(
         {
             "kind": "phonopy",
@@ -195,8 +198,11 @@ def _from_forces(
             "give the structure too: mofonon phonons POSCAR --from-phonopy FORCE_SETS "
             "--supercell 2 2 2",
         )
-    unitcell: PhonopyAtoms = to_phonopy_atoms(AseAtomsAdaptor.get_atoms(structure, msonable=False))
+    unitcell: PhonopyAtoms = to_phonopy_atoms(
+        AseAtomsAdaptor.get_atoms(structure, msonable=False)
+    )
     kind = "force_constants_filename" if "CONSTANTS" in name.upper() else "force_sets_filename"
+    forces: dict[str, Any] = {kind: str(file)}
     return phonopy_load(
         unitcell=unitcell,
         supercell_matrix=settings.supercell_matrix(unitcell.cell),
@@ -204,17 +210,15 @@ def _from_forces(
         symprec=settings.symprec,
         produce_fc=False,
         log_level=0,
-        **{kind: str(file)},
+        **forces,
     )
 
 
 def _has_forces(phonon: Phonopy) -> bool:
-    dataset = phonon.dataset
-    if not dataset:
-        return False
-    if "first_atoms" in dataset:
-        return all("forces" in entry for entry in dataset["first_atoms"])
-    return "forces" in dataset
+    if displaced := single_displacements(phonon):
+        return all("forces" in entry for entry in displaced)
+    dataset: Any = phonon.dataset
+    return bool(dataset) and "forces" in dataset
 
 
 def _base_name(path: Path) -> str:
@@ -225,7 +229,9 @@ def _base_name(path: Path) -> str:
 def _decompressed(path: Path) -> Iterator[Path]:
     """Give the file as it is, or a decompressed copy for as long as it is read."""
     if not path.is_file():
-        raise ForceConstantsError(f"there is no file {path}", "check the path of --from-phonopy")
+        raise ForceConstantsError(
+            f"there is no file {path}", "check the path of --from-phonopy"
+        )
     if path.suffix not in _OPENERS:
         yield path
         return

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import BaseCalculator
 from ase.filters import FrechetCellFilter
 from ase.optimize import LBFGS
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ Minimizer = Callable[[Atoms | FrechetCellFilter, float, int, Callable[[float], N
 
 def relax(
     atoms: Atoms,
-    potential: PotentialSpec | Calculator,
+    potential: PotentialSpec | BaseCalculator,
     fmax: float = 1e-6,
     *,
     relax_cell: bool = True,
@@ -82,7 +83,7 @@ def relax(
     ----------
     atoms : Atoms
         The structure; it is not changed.
-    potential : PotentialSpec or Calculator
+    potential : PotentialSpec or BaseCalculator
         A spec, any ASE calculator, or a :class:`~mofonon.potentials.LoggedCalculator`,
         whose log then restarts a killed relaxation where it stopped.
     fmax : float
@@ -131,7 +132,7 @@ def relax(
             "allow more steps, start from a better structure, or raise --fmax; what was "
             "computed is kept, and a second run goes on from it",
         )
-    result = RelaxResult(
+    return RelaxResult(
         atoms=_bare(system),
         converged=True,
         n_force_evaluations=n_evaluations,
@@ -142,7 +143,6 @@ def relax(
         seconds=time.perf_counter() - start,
         history=np.array(history),
     )
-    return result
 
 
 def lbfgs(
@@ -152,7 +152,7 @@ def lbfgs(
     follow: Callable[[float], None],
 ) -> bool:
     """Minimize with ASE's L-BFGS; stop early when the energy is not finite."""
-    optimizer = LBFGS(target, logfile=None)
+    optimizer: Any = LBFGS(cast("Atoms", target), logfile=cast("str", None))
     for converged in optimizer.irun(fmax=fmax, steps=max_steps):
         residual = float(np.linalg.norm(target.get_forces(), axis=1).max())
         follow(residual)
@@ -166,12 +166,12 @@ def lbfgs(
 _MINIMIZERS: dict[str, Minimizer] = {"lbfgs": lbfgs}
 
 
-def _logged(potential: PotentialSpec | Calculator) -> LoggedCalculator:
+def _logged(potential: PotentialSpec | BaseCalculator) -> LoggedCalculator:
     if isinstance(potential, LoggedCalculator):
         return potential
     if isinstance(potential, PotentialSpec):
         return LoggedCalculator(make_calculator(potential))
-    if isinstance(potential, Calculator):
+    if isinstance(potential, BaseCalculator):
         return LoggedCalculator(potential)
     raise SettingsError(
         f"a potential is a PotentialSpec or an ASE calculator, not {type(potential).__name__}"

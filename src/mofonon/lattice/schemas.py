@@ -136,7 +136,8 @@ class PhononArrays(BaseModel):
     """Arrays of a phonon calculation; kept in the ``data`` store."""
 
     force_constants: EncodedArray = Field(
-        description="Compact force constants (eV/A^2), shape (n_atoms, n_supercell_atoms, 3, 3)."
+        description="Compact force constants (eV/A^2), shape (n_atoms, n_supercell_atoms, 3, "
+        "3)."
     )
     displaced_atoms: EncodedArray | None = Field(
         None, description="Displaced atom of each supercell, shape (n_displacements,)."

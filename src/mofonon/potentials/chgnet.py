@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import chgnet.graph.converter
 import chgnet.graph.crystalgraph
@@ -20,7 +20,11 @@ from ase import Atoms
 from chgnet.model.dynamics import CHGNetCalculator
 from chgnet.model.model import CHGNet
 
-_MODULES = (chgnet.model.model, chgnet.graph.converter, chgnet.graph.crystalgraph)
+_MODULES: tuple[Any, ...] = (
+    chgnet.model.model,
+    chgnet.graph.converter,
+    chgnet.graph.crystalgraph,
+)
 
 
 def make_chgnet(version: str, dtype: str, device: str) -> CHGNetCalculator:
@@ -51,10 +55,11 @@ class CHGNetDoubleCalculator(CHGNetCalculator):
         atoms: Atoms | None = None,
         properties: list[str] | None = None,
         system_changes: list[str] | None = None,
+        task: Literal["e", "ef", "em", "efs", "efsm"] = "efs",
     ) -> None:
         """Evaluate energy (eV), forces (eV/A) and stress (eV/A^3)."""
         with _graphs_in(torch.float64):
-            super().calculate(atoms, properties, system_changes, task="efs")
+            super().calculate(atoms, properties, system_changes, task=task)
 
 
 def cast_to_double(model: CHGNet) -> CHGNet:
@@ -64,12 +69,13 @@ def cast_to_double(model: CHGNet) -> CHGNet:
         for name, value in list(vars(module).items()):
             if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
                 setattr(module, name, value.double())
-    assemble = model.composition_model._assemble_graphs  # noqa: SLF001 - it ends in .float()
+    composition: Any = model.composition_model
+    assemble = composition._assemble_graphs  # noqa: SLF001 - it ends in .float()
 
     def assemble_in_double(graphs: Any) -> torch.Tensor:
         return assemble(graphs).double()
 
-    model.composition_model._assemble_graphs = assemble_in_double  # noqa: SLF001
+    composition._assemble_graphs = assemble_in_double  # noqa: SLF001
     return model
 
 

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 DEMO_NOTICE = "distilled demo model, not for science"
 
-_PACKAGES = {"demo": "mace-torch", "mace": "mace-torch", "chgnet": "chgnet", "sevennet": "sevenn"}
+_PACKAGES = {
+    "demo": "mace-torch",
+    "mace": "mace-torch",
+    "chgnet": "chgnet",
+    "sevennet": "sevenn",
+}
 
 
 class PotentialDescription(BaseModel):
@@ -172,11 +177,15 @@ def _bundled(spec: PotentialSpec) -> tuple[Path, tuple[str, ...]]:
             elements = tuple(chemical_symbols[1:95])
             names = [folder.name for folder in sorted((root / "pretrained").iterdir())]
         else:
-            importlib.import_module("mace")  # lets e3nn 0.4 read its constants with torch >= 2.6
+            importlib.import_module(
+                "mace"
+            )  # lets e3nn 0.4 read its constants with torch >= 2.6
             root = Path(str(importlib.import_module("sevenn").__file__)).parent
             util = importlib.import_module("sevenn.util")
             name = spec.model or BUNDLED_MODELS["sevennet"]
-            names = [folder.name for folder in sorted((root / "pretrained_potentials").iterdir())]
+            names = [
+                folder.name for folder in sorted((root / "pretrained_potentials").iterdir())
+            ]
             found = [Path(util.pretrained_name_to_path(name))]
             elements = _sevennet_elements(str(found[0]))
     except (ModuleNotFoundError, ValueError) as error:
@@ -213,4 +222,3 @@ def _package(spec: PotentialSpec) -> str | None:
         return f"{name} {version(name)}"
     except PackageNotFoundError:
         return None
-

@@ -13,18 +13,24 @@ import errno
 import fcntl
 import hashlib
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import (
+    BaseCalculator,
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+)
 from numpy.typing import NDArray
 
-from mofonon.errors import CheckpointError
+from mofonon.errors import CheckpointError, PotentialError
 
 _MAGIC = b"mofonon evaluations 1\n"
 _HEADER = struct.Struct("<32sQI")  # key, payload length in bytes, crc32 of the payload
@@ -65,7 +71,7 @@ class EvaluationLog:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def __enter__(self) -> EvaluationLog:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -169,7 +175,7 @@ class LoggedCalculator(Calculator):
 
     Parameters
     ----------
-    calculator : Calculator
+    calculator : BaseCalculator
         The potential, or a function without arguments that makes it; the function is
         called when an evaluation is first needed, so that a finished calculation is read
         from its log without loading a model.
@@ -184,11 +190,11 @@ class LoggedCalculator(Calculator):
         Those of them that were computed in this process.
     """
 
-    implemented_properties = ("energy", "free_energy", "forces", "stress")
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
 
     def __init__(
         self,
-        calculator: Calculator | Callable[[], Calculator],
+        calculator: BaseCalculator | Callable[[], BaseCalculator],
         log: EvaluationLog | None = None,
     ) -> None:
         super().__init__()
@@ -199,9 +205,9 @@ class LoggedCalculator(Calculator):
         self.seconds = 0.0
 
     @property
-    def potential(self) -> Calculator:
+    def potential(self) -> BaseCalculator:
         """The calculator behind the log, made when first needed."""
-        if not isinstance(self._calculator, Calculator):
+        if not isinstance(self._calculator, BaseCalculator):
             self._calculator = self._calculator()
         return self._calculator
 
@@ -213,7 +219,7 @@ class LoggedCalculator(Calculator):
     ) -> None:
         """Evaluate energy, forces and, where the potential has it, stress."""
         super().calculate(atoms, properties, system_changes)
-        configuration: Atoms = self.atoms
+        configuration = self._copy_of_atoms()
         self.n_evaluations += 1
         key = evaluation_key(configuration)
         payload = self.log.get(key) if self.log is not None else None
@@ -223,30 +229,25 @@ class LoggedCalculator(Calculator):
                 self.log.put(key, payload)
         self.results = _unpack(payload)
 
-    def _compute(self, atoms: Atoms) -> NDArray[np.float64]:
-        import time
+    def _copy_of_atoms(self) -> Atoms:
+        if self.atoms is None:
+            raise PotentialError("there are no atoms to evaluate")
+        return self.atoms.copy()
 
+    def _compute(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Evaluate; forces first, with which most potentials give everything else."""
         potential = self.potential
         start = time.perf_counter()
-        # a copy: some calculators keep what they are given, ours compares it later
-        system = atoms.copy()
-        system.calc = None
-        wanted = [name for name in ("energy", "forces", "stress") if _implements(potential, name)]
-        potential.calculate(system, wanted, all_changes)
-        results: dict[str, Any] = potential.results
+        atoms.calc = potential
+        forces = np.asarray(atoms.get_forces(), float)
+        energy = float(atoms.get_potential_energy())
+        try:
+            stress = np.asarray(atoms.get_stress(voigt=True), float)
+        except PropertyNotImplementedError:
+            stress = np.full(6, np.nan)
         self.seconds += time.perf_counter() - start
         self.n_computed += 1
-        stress = np.asarray(results.get("stress", np.full(6, np.nan)), float)
-        if stress.shape == (3, 3):
-            from ase.stress import full_3x3_to_voigt_6_stress
-
-            stress = full_3x3_to_voigt_6_stress(stress)
-        forces = np.asarray(results["forces"], float)
-        return np.concatenate([[float(results["energy"])], stress.reshape(-1), forces.reshape(-1)])
-
-
-def _implements(calculator: Calculator, name: str) -> bool:
-    return name in calculator.implemented_properties
+        return np.concatenate([[energy], stress, forces.reshape(-1)])
 
 
 def _unpack(payload: NDArray[np.float64]) -> dict[str, Any]:

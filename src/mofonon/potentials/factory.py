@@ -14,14 +14,14 @@ from mofonon.potentials.mace_files import load_mace, model_path
 from mofonon.settings import get_settings
 
 if TYPE_CHECKING:
-    from ase.calculators.calculator import Calculator
+    from ase.calculators.calculator import BaseCalculator
 
     from mofonon.potentials.spec import PotentialSpec
 
 logger = logging.getLogger(__name__)
 
 
-def make_calculator(spec: PotentialSpec) -> Calculator:
+def make_calculator(spec: PotentialSpec) -> BaseCalculator:
     """Make the ASE calculator of a potential.
 
     Threads of torch are set to ``MOFONON_THREADS``. CHGNet and SevenNet, which are trained
@@ -34,7 +34,7 @@ def make_calculator(spec: PotentialSpec) -> Calculator:
 
     Returns
     -------
-    ase.calculators.calculator.Calculator
+    ase.calculators.calculator.BaseCalculator
         Energies in eV, forces in eV/A, stress in eV/A^3 (Voigt, ASE sign).
 
     Raises
@@ -51,7 +51,7 @@ def make_calculator(spec: PotentialSpec) -> Calculator:
     return calculator
 
 
-def _torch_calculator(spec: PotentialSpec) -> Calculator:
+def _torch_calculator(spec: PotentialSpec) -> BaseCalculator:
     import torch
 
     description = describe_potential(spec)
@@ -64,7 +64,7 @@ def _torch_calculator(spec: PotentialSpec) -> Calculator:
     return calculator
 
 
-def _make(spec: PotentialSpec, head: str | None) -> Calculator:
+def _make(spec: PotentialSpec, head: str | None) -> BaseCalculator:
     if spec.family in ("demo", "mace"):
         from mace.calculators import MACECalculator
 
@@ -81,7 +81,7 @@ def _make(spec: PotentialSpec, head: str | None) -> Calculator:
     return make_sevennet(spec.model or "7net-0", spec.dtype, spec.device)
 
 
-def _import_calculator(spec: PotentialSpec) -> Calculator:
+def _import_calculator(spec: PotentialSpec) -> BaseCalculator:
     """Call what an import path names, with the options of the spec."""
     module_name, _, attribute = str(spec.model).partition(":")
     try:
@@ -96,7 +96,7 @@ def _import_calculator(spec: PotentialSpec) -> Calculator:
     return target(**spec.options)
 
 
-def d3_calculator() -> Calculator:
+def d3_calculator() -> BaseCalculator:
     """Make the D3(BJ) dispersion correction of PBE, as VASP's IVDW=12 has it.
 
     No three-body (ATM) term; cutoffs of VASP: 50.2 A for the dispersion and 20 A for the

@@ -61,6 +61,11 @@ def model_path(model: str | None, family: str) -> Path:
     )
 
 
+def foundation_cache() -> Path:
+    """Folder where mace itself keeps downloaded models."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mace"
+
+
 def fetch_foundation(name: str, url: str) -> Path:
     """Download a foundation model into mace's own cache, or find it there.
 
@@ -72,7 +77,7 @@ def fetch_foundation(name: str, url: str) -> Path:
     PotentialFileError
         When it cannot be fetched; the remedy names the address and the place for it.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mace"
+    cache = foundation_cache()
     file_name = "".join(c for c in Path(url).name if c.isalnum() or c == "_")
     target = cache / file_name
     if target.is_file():

@@ -20,6 +20,8 @@ from sevenn.calculator import SevenNetCalculator
 from sevenn.train.dataload import unlabeled_atoms_to_graph
 from sevenn.util import dtype_correct
 
+from mofonon.errors import PotentialError
+
 
 def make_sevennet(name: str, dtype: str, device: str) -> SevenNetCalculator:
     """Make a SevenNet calculator.
@@ -41,7 +43,7 @@ def make_sevennet(name: str, dtype: str, device: str) -> SevenNetCalculator:
 class _DoubleOneHot(torch.nn.Module):
     """SevenNet's one-hot embedding, whose output it casts to float32, in float64."""
 
-    def __init__(self, embedding: torch.nn.Module) -> None:
+    def __init__(self, embedding: Any) -> None:
         super().__init__()
         self.embedding = embedding
 
@@ -70,10 +72,13 @@ class SevenNetDoubleCalculator(SevenNetCalculator):
     ) -> None:
         """Evaluate energy (eV), forces (eV/A) and stress (eV/A^3)."""
         Calculator.calculate(self, atoms, properties, system_changes)
+        if atoms is None:
+            raise PotentialError("there are no atoms to evaluate")
+        model: Any = self.model
         default = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
         try:
-            output = self.model(self._graph(self.atoms).to(self.device))
+            output = model(self._graph(atoms).to(self.device))
         finally:
             torch.set_default_dtype(default)
         energy = output[key.PRED_TOTAL_ENERGY].item()

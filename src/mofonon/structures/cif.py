@@ -95,7 +95,15 @@ def structure_from_cif(text: str, name: str) -> Structure:
                 occupancy_tolerance=1 + FULL_OCCUPANCY_TOLERANCE,
                 check_cif=False,
             )
-        structure = parser.parse_structures(primitive=False, on_error="raise")[0]
+        try:
+            structure = parser.parse_structures(primitive=False, on_error="raise")[0]
+        except ValueError as error:
+            if "exceeded tolerance" not in str(error):
+                raise
+            raise StructureReadError(
+                f"{name} has several atoms on one position.",
+                "Remove duplicates: often atoms that the symmetry operations make anyway.",
+            ) from error
     _report_guesses(parser, name, full_list=full_list)
     _compare_with_formula(block, structure, name, full_list=full_list)
     return structure
@@ -140,6 +148,10 @@ def _first(labels: list[str]) -> str:
 def _refuse_incomplete_sites(block: CifBlock, name: str) -> None:
     """Refuse sites that pymatgen would put at the origin or leave out."""
     labels = _site_labels(block)
+    if not labels:
+        raise StructureReadError(
+            f"{name} has no _atom_site_label.", "Give every site a label, such as C1."
+        )
     columns = [_column(block, key) for key in _COORDINATES]
     absent = [
         label

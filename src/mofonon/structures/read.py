@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from pymatgen.core import Element, Structure
 
-from mofonon.errors import DisorderedStructureError, StructureReadError
+from mofonon.errors import DisorderedStructureError, MofononError, StructureReadError
 from mofonon.structures.cif import (
     DISORDER_REMEDY,
     FULL_OCCUPANCY_TOLERANCE,
@@ -30,23 +30,6 @@ _DECOMPRESS: dict[bytes, Callable[[bytes], bytes]] = {
     b"BZh": bz2.decompress,
     b"\xfd7zXZ\x00": lzma.decompress,
 }
-
-_PARSE_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    StopIteration,
-    TypeError,
-    ValueError,
-    Warning,
-)
-"""What pymatgen, ASE and json raise on malformed text; all become StructureReadError.
-
-pymatgen raises its warnings at times."""
 
 
 def read_structure(path: str | Path) -> Structure:
@@ -95,7 +78,9 @@ def read_structure(path: str | Path) -> Structure:
         )
     try:
         structure = _READERS[file_format](text, str(path))
-    except _PARSE_ERRORS as error:
+    except MofononError:
+        raise
+    except Exception as error:  # parsers raise whatever malformed text leads them to
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise StructureReadError(
             f"{path} cannot be read as {file_format}, it may be truncated: {reason[0]}",

@@ -24,6 +24,9 @@ SpglibCell = tuple[list[list[float]], list[list[float]], list[int]]
 DEFAULT_SYMPREC = 1e-5
 """Distance tolerance of symmetry, in A (that of the paper)."""
 
+MOST_GAINS = 8
+"""How often averages may show more operations than before."""
+
 MAGMOM_TOLERANCE = 0.1
 """Magnetic moments that differ by less are the same, in Bohr magnetons."""
 
@@ -109,9 +112,9 @@ def average_over_operations(
     """Make positions and lattice exactly symmetric under the operations found at `symprec`.
 
     The metric tensor is averaged over the rotations and the lattice stretched to it without
-    rotation; positions are averaged over all operations. These are made exact beforehand, from
-    the tables of the space group, since averaging over operations with numerical noise in
-    their translations gives nothing exact. Atoms keep their order, the cell its orientation
+    rotation; positions are averaged over all operations. These come from the tables of the
+    space group, since averaging over operations found in the structure, with numerical noise
+    in their translations, gives nothing exact. Atoms keep their order, the cell its orientation
     and setting, and the centre of the atoms its place. Where the averages show spglib more
     operations at `symprec` than the input did, they are averaged over those too, so that a
     second call changes nothing.
@@ -126,7 +129,7 @@ def average_over_operations(
     Returns
     -------
     symmetric : Structure
-        With as many operations at 1e-8 A as at `symprec`, site properties kept.
+        With the same operations at 1e-8 A as at `symprec`, site properties kept.
     largest_move : float
         The largest change of an atom's position (at fixed cell) or of a lattice vector, in A.
         It is about `symprec` at most, unless operations were gained on the way.
@@ -139,10 +142,10 @@ def average_over_operations(
     """
     dataset = symmetry_dataset(structure, symprec)
     symmetric = _average_once(structure, dataset)
-    while len((found := symmetry_dataset(symmetric, symprec)).rotations) > len(
-        dataset.rotations
-    ):
-        dataset = found
+    for _ in range(MOST_GAINS):
+        previous, dataset = dataset, symmetry_dataset(symmetric, symprec)
+        if _extent(dataset) == _extent(previous):
+            break
         symmetric = _average_once(symmetric, dataset)
     matrix = symmetric.lattice.matrix
     moves = np.vstack(
@@ -155,13 +158,42 @@ def average_over_operations(
 
 
 def _average_once(structure: Structure, dataset: SpglibDataset) -> Structure:
-    """Average lattice and positions over the operations of a dataset."""
-    rotations = np.asarray(dataset.rotations, dtype=np.float64)
-    translations = _exact_translations(dataset)
+    """Average lattice and positions over the operations of a dataset.
+
+    All is done in the primitive cell, as the shape of a supercell can be at odds with the
+    symmetry of the crystal in it. Its coordinates are A x + b with x those of the input. The
+    vectors of the input are vectors of the crystal, so that A has whole numbers; any b gives
+    a group.
+    """
+    from phonopy.structure.cells import get_primitive_matrix_by_centring
+
+    centring = np.asarray(get_primitive_matrix_by_centring(dataset.international[0]))
+    rotations, translations = _primitive_operations(dataset, centring)
+    to_primitive_basis = np.rint(np.linalg.solve(centring, dataset.transformation_matrix))
+    origin = np.linalg.solve(centring, dataset.origin_shift)
+    matrix = structure.lattice.matrix
+    stretch = _stretch_to_symmetry(np.linalg.solve(to_primitive_basis.T, matrix), rotations)
+
+    positions = structure.frac_coords @ to_primitive_basis.T + origin
+    _, first, site_of = np.unique(
+        dataset.mapping_to_primitive, return_index=True, return_inverse=True
+    )
+    from_first = positions - positions[first][site_of]
+    from_first -= np.rint(from_first)
+    copies = len(structure) // len(first)
+    from_mean = np.zeros((len(first), 3))
+    np.add.at(from_mean, site_of, from_first / copies)
+    shifts = _average_sites(
+        positions[first] + from_mean,
+        atomic_numbers(structure)[first],
+        rotations,
+        translations,
+    )
+    moves = (shifts + from_mean)[site_of] - from_first
     return Structure(
-        Lattice(_average_lattice(structure.lattice.matrix, rotations)),
+        Lattice(matrix @ stretch),
         structure.species,
-        structure.frac_coords + _average_shifts(structure, rotations, translations),
+        structure.frac_coords + np.linalg.solve(to_primitive_basis, moves.T).T,
         site_properties=structure.site_properties,
     )
 
@@ -216,69 +248,96 @@ def _spglib_cell(structure: Structure) -> SpglibCell:
     )
 
 
-def _exact_translations(dataset: SpglibDataset) -> NDArray[np.float64]:
-    """Take numerical noise from the translations of a dataset; shape (n, 3).
+def _extent(dataset: SpglibDataset) -> tuple[int, int]:
+    """Space group number and number of atoms in the primitive cell."""
+    return int(dataset.number), len(set(dataset.mapping_to_primitive.tolist()))
 
-    With x_std = P x + p, an operation (R, t) of the tables acts as
-    P^-1 (R p + t - p) on the input coordinates, up to a lattice vector. Lattice vectors of the
-    input are lattice vectors of the crystal, so that P, which gives them in the conventional
-    basis, has entries that are multiples of 1/6; any p gives a group.
+
+def _primitive_operations(
+    dataset: SpglibDataset, centring: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Exact operations modulo lattice translations, in the primitive basis.
+
+    Parameters
+    ----------
+    dataset : SpglibDataset
+        Names the tables.
+    centring : ndarray, shape (3, 3)
+        Primitive vectors in the conventional basis, as columns.
+
+    Returns
+    -------
+    rotations : ndarray, shape (n_operations, 3, 3)
+    translations : ndarray, shape (n_operations, 3)
     """
     import spglib
 
     tables = spglib.get_symmetry_from_database(dataset.hall_number)
     if tables is None:
         raise StructureError(f"spglib has no tables for Hall number {dataset.hall_number}.")
-    table = {
-        rotation.tobytes(): translation
-        for rotation, translation in zip(
-            np.asarray(tables["rotations"], dtype=np.int64), tables["translations"], strict=True
-        )
-    }
-    to_standard = np.rint(6 * dataset.transformation_matrix) / 6
-    to_input = np.linalg.inv(to_standard)
-    origin = dataset.origin_shift
-    exact = np.empty((len(dataset.rotations), 3))
-    for index, (rotation, found) in enumerate(
-        zip(dataset.rotations, dataset.translations, strict=True)
-    ):
-        standard = np.rint(to_standard @ rotation @ to_input).astype(np.int64)
-        base = to_input @ (standard @ origin + table[standard.tobytes()] - origin)
-        lattice_vector = np.rint(6 * to_standard @ (found - base)) / 6
-        exact[index] = base + to_input @ lattice_vector
-    return exact
+    inverse = np.linalg.inv(centring)
+    _, first = np.unique(tables["rotations"].reshape(-1, 9), axis=0, return_index=True)
+    rotations = np.rint(inverse @ tables["rotations"][first] @ centring)
+    return rotations, tables["translations"][first] @ inverse.T
 
 
-def _average_lattice(
+def _stretch_to_symmetry(
     matrix: NDArray[np.float64], rotations: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Lattice (rows are vectors, A) stretched so that all rotations preserve its metric."""
+    """Symmetric Cartesian stretch that makes the rotations preserve a lattice.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (3, 3)
+        Lattice vectors as rows, in A.
+    rotations : ndarray, shape (n_operations, 3, 3)
+        In the basis of the lattice, acting on columns.
+
+    Returns
+    -------
+    ndarray, shape (3, 3)
+        To be multiplied from the right to lattice vectors.
+    """
     metric = matrix @ matrix.T
     average = np.einsum("nki,kl,nlj->ij", rotations, metric, rotations) / len(rotations)
     inverse = np.linalg.inv(matrix)
-    stretch = sqrtm(inverse @ average @ inverse.T)
-    return np.asarray(matrix @ np.real(stretch), dtype=np.float64)
+    return np.asarray(np.real(sqrtm(inverse @ average @ inverse.T)), dtype=np.float64)
 
 
-def _average_shifts(
-    structure: Structure,
+def _average_sites(
+    sites: NDArray[np.float64],
+    numbers: NDArray[np.int64],
     rotations: NDArray[np.float64],
     translations: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Fractional shifts to the average over all operations, their mean removed."""
-    numbers, fractional = atomic_numbers(structure), structure.frac_coords
-    # Modulo can give 1 for tiny negative numbers, which the tree refuses.
-    tree = cKDTree(np.mod(np.mod(fractional, 1.0), 1.0), boxsize=1.0)
-    shifts = np.zeros_like(fractional)
+    """Shifts of the atoms of a primitive cell to their averages, the mean shift removed.
+
+    Parameters
+    ----------
+    sites : ndarray, shape (n_sites, 3)
+        Fractional coordinates.
+    numbers : ndarray of int, shape (n_sites,)
+        Atomic numbers.
+    rotations, translations : ndarray, shapes (n_operations, 3, 3) and (n_operations, 3)
+        Operations on the fractional coordinates.
+
+    Returns
+    -------
+    ndarray, shape (n_sites, 3)
+        Fractional.
+    """
+    # Modulo gives 1 for tiny negative numbers, which the tree refuses: hence twice.
+    tree = cKDTree(np.mod(np.mod(sites, 1.0), 1.0), boxsize=1.0)
+    shifts = np.zeros_like(sites)
     for rotation, translation in zip(rotations, translations, strict=True):
-        images = fractional @ rotation.T + translation
+        images = sites @ rotation.T + translation
         _, target = tree.query(np.mod(np.mod(images, 1.0), 1.0))
         one_to_one = len(np.unique(target)) == len(target)
         if not one_to_one or (numbers[target] != numbers).any():
             raise StructureError(
                 "A symmetry operation does not map atoms on atoms.", "Use a smaller symprec."
             )
-        difference = images - fractional[target]
+        difference = images - sites[target]
         shifts[target] += difference - np.rint(difference)
     shifts /= len(rotations)
     return np.asarray(shifts - shifts.mean(axis=0), dtype=np.float64)

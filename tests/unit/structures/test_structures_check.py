@@ -5,9 +5,10 @@ import time
 import numpy as np
 import pytest
 from ase.build import molecule
-from pymatgen.core import Element, Lattice, Molecule, Structure
-from pymatgen.analysis.graphs import StructureGraph
+from ase.collections import g2
 from pymatgen.analysis.dimensionality import get_dimensionality_larsen
+from pymatgen.analysis.graphs import StructureGraph
+from pymatgen.core import Element, Lattice, Molecule, Structure
 
 from mofonon.errors import (
     DisorderedStructureError,
@@ -29,16 +30,18 @@ def codes(structure):
 
 
 def boxed(name: str) -> Structure:
-    """A molecule of ASE's G2 set in a box."""
+    """Put a molecule of ASE's G2 set in a box."""
     atoms = molecule(name)
-    atoms.center(about=6.0)
-    return Structure(BOX, atoms.get_chemical_symbols(), atoms.positions, coords_are_cartesian=True)
+    atoms.center(about=(6.0, 6.0, 6.0))
+    return Structure(
+        BOX, atoms.get_chemical_symbols(), atoms.positions, coords_are_cartesian=True
+    )
 
 
-def pair(first: str, second: str, distance: float) -> Structure:
+def pair(first: str, second: str, distance: float, box: float = 4.5) -> Structure:
     """Two atoms in a small box, so that the density is that of a solid."""
-    sites = [[0, 0, 0], [distance / 4.5, 0, 0]]
-    return Structure(Lattice.cubic(4.5), [first, second], sites)
+    sites = [[0, 0, 0], [distance / box, 0, 0]]
+    return Structure(Lattice.cubic(box), [first, second], sites)
 
 
 def add_molecule(structure: Structure, name: str, centre) -> Structure:
@@ -97,13 +100,13 @@ def test_real_bonds_pass(first, second, distance):
 @pytest.mark.parametrize("first", ["H", "C", "O", "Zn", "Zr"])
 @pytest.mark.parametrize("second", ["H", "C", "Cu"])
 def test_a_third_of_an_angstrom_fails(first, second):
-    error = only_error(pair(first, second, 0.3), OverlappingAtomsError)
+    error = only_error(pair(first, second, 0.3, box=3.5), OverlappingAtomsError)
     assert error.message == f"{first}0 and {second}1 are 0.300 A apart (2 atoms overlap)."
     assert error.remedy.startswith("Remove duplicate atoms")
 
 
 def test_overlap_across_the_cell_boundary_and_in_one_place(mof5):
-    mof5.append("O", mof5[5].frac_coords + [1, 0, -1], validate_proximity=False)
+    mof5.append("O", mof5[5].frac_coords + np.array([1, 0, -1]), validate_proximity=False)
     error = only_error(mof5, OverlappingAtomsError)
     assert error.message == "Zn5 and O424 are 0.000 A apart (2 atoms overlap)."
     assert [issue.code for issue in validate_structure(mof5, allow=["overlapping-atoms"])] == [
@@ -132,18 +135,15 @@ def test_one_missing_hydrogen_is_found(mof5):
     assert (issue.code, issue.sites) == ("missing-hydrogen", (carbon,))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("C2H2", "HCN", "CO2", "CO", "CH3CN", "C2H4", "C6H6", "CH4", "C2H6", "HCOOH", "H2CCO"),
-        *("CH3COOH", "C5H5N", "C4H4O", "C4H4S", "CH3CONH2", "H2CO", "CF4", "C2F4", "CH3Cl"),
-        *("C3H4_D2d", "C3H4_C3v", "bicyclobutane", "cyclobutene", "CS2", "OCS", "CCl4"),
-        *("(CH3)2NH", "CH3SH", "CH3OCH3", "C3H9N", "CH3NO2", "isobutane", "NCCN"),
-    ],
-)
-def test_complete_molecules_lack_nothing_and_bare_ones_do(name):
-    complete = boxed(name)
-    assert carbons_lacking_hydrogen(complete) == ([], [])
+def test_of_the_g2_set_only_radicals_and_carbenes_lack_hydrogen():
+    organic = [name for name in g2.names if "C" in molecule(name).get_chemical_symbols()]
+    lacking = {name for name in organic if carbons_lacking_hydrogen(boxed(name)) != ([], [])}
+    assert len(organic) > 70
+    assert lacking == {"CH", "CH2_s1A1d", "CH2_s3B1d", "C2H3", "CH3CO", "HCO"}
+
+
+def test_no_molecule_of_the_g2_set_overlaps():
+    assert not [name for name in g2.names if "overlapping-atoms" in codes(boxed(name))]
 
 
 @pytest.mark.parametrize(
@@ -165,27 +165,23 @@ def test_molecules_without_their_hydrogens(name, certain, suspected):
 
 
 def test_carbon_bound_to_a_metal_is_not_judged():
-    ring = boxed("C4H4NH")
-    hydrogen = max(ring.indices_from_symbol("H"), key=lambda index: ring[index].frac_coords[2])
-    bare = ring.copy()
-    bare.remove_species(["H"])
-    carbon = bare.indices_from_symbol("C")[0]
-    assert carbon in carbons_lacking_hydrogen(bare)[0]
-    outward = bare[carbon].coords - np.mean(bare.cart_coords, axis=0)
-    bare.append(
-        "Cu", bare[carbon].coords + 1.95 * outward / np.linalg.norm(outward), coords_are_cartesian=True
-    )
-    assert hydrogen < len(ring)
-    assert carbon not in carbons_lacking_hydrogen(bare)[0]
+    ring = boxed("C6H6")
+    ring.remove_species(["H"])
+    assert len(carbons_lacking_hydrogen(ring)[0]) == 6
+    outward = ring[0].coords - ring.cart_coords.mean(axis=0)
+    copper = ring[0].coords + 1.95 * outward / np.linalg.norm(outward)
+    ring.append("Cu", copper, coords_are_cartesian=True)
+    assert carbons_lacking_hydrogen(ring)[0] == [1, 2, 3, 4, 5]
 
 
 def test_fullerene_is_complete():
-    from ase.build import molecule as ase_molecule
-
-    atoms = ase_molecule("C60")
-    atoms.center(about=8.0)
+    atoms = molecule("C60")
+    atoms.center(about=(8.0, 8.0, 8.0))
     cage = Structure(
-        Lattice.cubic(16), atoms.get_chemical_symbols(), atoms.positions, coords_are_cartesian=True
+        Lattice.cubic(16),
+        atoms.get_chemical_symbols(),
+        atoms.positions,
+        coords_are_cartesian=True,
     )
     assert carbons_lacking_hydrogen(cage) == ([], [])
 
@@ -213,8 +209,8 @@ def test_hydrogen_bonded_water_is_isolated_and_coordinated_water_is_not():
     bridge, zinc = chain[1].coords, chain[0].coords
     bonded, isolated = chain.copy(), chain.copy()
     for structure, oxygen in (
-        (isolated, bridge + [0, 0, 2.67]),
-        (bonded, zinc + [0, 0, 2.1]),
+        (isolated, bridge + np.array([0, 0, 2.67])),
+        (bonded, zinc + np.array([0, 0, 2.1])),
     ):
         hydrogens = [[0, 0, -0.97]] if structure is isolated else [[0, 0.76, 0.59]]
         for symbol, shift in [("O", [0, 0, 0]), ("H", hydrogens[0]), ("H", [0, -0.76, 0.59])]:
@@ -267,14 +263,18 @@ def test_interpenetrated_frameworks_are_frameworks(mof5):
 @pytest.mark.parametrize(
     ("scale", "message"),
     [
-        (3.0, "The density is 0.0219 g/cm^3; solids have 0.05 to 25."),
-        (0.25, "The density is 37.9 g/cm^3; solids have 0.05 to 25."),
+        (3.0, "The density is 0.022 g/cm^3; solids have 0.05 to 25."),
+        (0.25, "The density is 38 g/cm^3; solids have 0.05 to 25."),
     ],
 )
 def test_absurd_density(mof5, scale, message):
     mof5.scale_lattice(mof5.volume * scale**3)
     issue = check_structure(mof5)[0]
-    assert (issue.code, issue.severity, issue.message) == ("unphysical-density", "error", message)
+    assert (issue.code, issue.severity, issue.message) == (
+        "unphysical-density",
+        "error",
+        message,
+    )
     assert only_error(mof5, UnphysicalDensityError).message == message
 
 
@@ -288,9 +288,7 @@ def test_absurd_volume_per_atom():
 def test_partial_occupancy():
     mixed = Structure(BOX, [{"Zr": 0.5, "Hf": 0.5}, "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     error = only_error(mixed, DisorderedStructureError)
-    assert error.message == (
-        "1 site partially or multiply occupied: Zr:0.5, Hf:0.5 (site 0)."
-    )
+    assert error.message == ("1 site partially or multiply occupied: Hf:0.5, Zr:0.5 (site 0).")
 
 
 @pytest.mark.parametrize(
@@ -303,7 +301,7 @@ def test_partial_occupancy():
         ),
         (
             Structure(Lattice([[5, 0, 0], [0, 5, 0], [5, 5, 1e-4]]), ["C"], [[0, 0, 0]]),
-            "The cell is flat: opposite faces are 7.07e-05 A apart (volume 0.0025 A^3).",
+            "The cell is flat: opposite faces are 0.0001 A apart (volume 0.0025 A^3).",
         ),
         (
             Structure(Lattice(np.eye(3) * 5, pbc=(True, True, False)), ["C"], [[0, 0, 0]]),

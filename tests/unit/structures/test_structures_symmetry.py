@@ -42,7 +42,10 @@ PROTOTYPES = {
         [[0.2758, 0.0411, 0.2082], [0.0703, 0.3359, 0.3406], [0.4423, 0.7549, 0.4789]],
     ),
     "cc": Structure.from_spacegroup(
-        "Cc", Lattice.monoclinic(9.1, 6.3, 7.7, 107), ["Zn", "O"], [[0.1, 0.2, 0.3], [0.3, 0.1, 0.4]]
+        "Cc",
+        Lattice.monoclinic(9.1, 6.3, 7.7, 107),
+        ["Zn", "O"],
+        [[0.1, 0.2, 0.3], [0.3, 0.1, 0.4]],
     ),
 }
 
@@ -61,7 +64,7 @@ def count_operations(structure, symprec):
 
 @st.composite
 def settings_of_crystals(draw):
-    """A prototype in some rotated setting, supercell, origin and order of atoms."""
+    """Draw a prototype in some rotated setting, supercell, origin and order of atoms."""
     structure = PROTOTYPES[draw(st.sampled_from(sorted(PROTOTYPES)))].copy()
     supercell = np.diag(draw(st.sampled_from([(1, 1, 1), (2, 1, 1), (1, 1, 2), (2, 2, 2)])))
     for _ in range(draw(st.integers(0, 2))):
@@ -177,8 +180,7 @@ def test_primitive_cell_is_the_same_crystal_in_place(crystal):
     # The lattice of the input is made of its vectors, and all atoms of the input lie on atoms.
     multiples = noisy.lattice.matrix @ np.linalg.inv(primitive.lattice.matrix)
     assert multiples == pytest.approx(np.rint(multiples), abs=1e-3)
-    inputs = noisy.cart_coords - noisy.lattice.matrix.T.dot(np.zeros(3))
-    difference = (inputs @ np.linalg.inv(primitive.lattice.matrix))[:, None]
+    difference = (noisy.cart_coords @ np.linalg.inv(primitive.lattice.matrix))[:, None]
     difference = difference - primitive.frac_coords[None]
     distance = np.linalg.norm(
         (difference - np.rint(difference)) @ primitive.lattice.matrix, axis=2

@@ -1,0 +1,56 @@
+"""The ``mofonon`` command. Heavy libraries are imported by the commands that use them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mofonon import __version__
+from mofonon.cli import doctor, phonons, query
+from mofonon.cli.options import NumberListCommand
+from mofonon.errors import MofononError
+
+app = typer.Typer(
+    name="mofonon",
+    help="Phonons of metal-organic frameworks with machine-learned potentials.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("phonons", cls=NumberListCommand)(phonons.phonons)
+app.command("query")(query.query)
+app.command("show")(query.show)
+app.command("doctor")(doctor.doctor)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"mofonon {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Phonons of metal-organic frameworks with machine-learned potentials."""
+
+
+def main() -> None:
+    """Run the command; a known error is printed with its remedy and exits with 1."""
+    try:
+        app()
+    except MofononError as error:
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(str(error), err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        sys.exit(130)

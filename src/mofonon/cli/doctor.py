@@ -1,0 +1,227 @@
+"""``mofonon doctor``: what is installed and usable here, and what to do about the rest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mofonon.cli.options import StoreOption
+from mofonon.errors import MofononError, SettingsError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """State of one thing: usable or not, what was found, what to do."""
+
+    usable: bool
+    found: str
+    remedy: str = ""
+
+
+def doctor(
+    things: Annotated[
+        list[str] | None,
+        typer.Argument(help="Things that must be usable; exit 1 if one is not."),
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Check potentials, stores, VASP, GPU, SLURM and jobflow-remote: a line each.
+
+    With THINGS named, the exit status is 1 when one of them is missing.
+    """
+    unknown = sorted(set(things or []) - set(CHECKS))
+    if unknown:
+        raise SettingsError(
+            f"the doctor does not know {', '.join(unknown)}", f"ask for {', '.join(CHECKS)}"
+        )
+    missing = []
+    for name in things or CHECKS:
+        finding = STORE_CHECKS[name](store) if name in STORE_CHECKS else CHECKS[name]()
+        mark = (
+            typer.style("ok     ", fg="green")
+            if finding.usable
+            else typer.style("missing", fg="yellow")
+        )
+        line = f"{mark} {name:<15} {finding.found}"
+        typer.echo(line if finding.usable else f"{line}; {finding.remedy}")
+        if not finding.usable:
+            missing.append(name)
+    if things and missing:
+        raise typer.Exit(1)
+
+
+def _potential(name: str) -> Finding:
+    from mofonon.potentials import PotentialSpec, describe_potential
+
+    try:
+        description = describe_potential(PotentialSpec.from_name(name))
+    except MofononError as error:
+        return Finding(False, error.message, error.remedy)
+    number = len(description.elements or [])
+    notice = f", {description.notice}" if description.notice else ""
+    return Finding(True, f"{description.file_name}, {number} elements{notice}")
+
+
+def check_demo() -> Finding:
+    """Check the distilled demo model."""
+    return _potential("demo")
+
+
+def check_chgnet() -> Finding:
+    """Check CHGNet."""
+    return _potential("chgnet")
+
+
+def check_sevennet() -> Finding:
+    """Check SevenNet-0."""
+    return _potential("sevennet-0")
+
+
+def check_mace() -> Finding:
+    """Look for MACE foundation models in mace's cache."""
+    from mofonon.potentials.mace_files import foundation_cache, foundation_urls
+
+    cached = sorted(path.name for path in foundation_cache().glob("*") if path.is_file())
+    if cached:
+        return Finding(True, f"in {foundation_cache()}: {', '.join(cached)}")
+    return Finding(
+        False,
+        f"no foundation model in {foundation_cache()}",
+        f"name one with --model to fetch it ({', '.join(list(foundation_urls())[:4])}, ...), "
+        "or give a .model file",
+    )
+
+
+def check_dispersion() -> Finding:
+    """Check D3(BJ)."""
+    if find_spec("dftd3") is None:
+        return Finding(False, "dftd3 is not installed", "pip install dftd3")
+    from mofonon.potentials.factory import d3_calculator
+
+    try:
+        d3_calculator()
+    except (ImportError, RuntimeError) as error:
+        return Finding(
+            False, f"dftd3 does not load: {error}", "pip install --force-reinstall dftd3"
+        )
+    return Finding(True, "D3(BJ) by dftd3")
+
+
+def check_store(path: Path | None) -> Finding:
+    """Open the store and count its documents."""
+    from mofonon.store import describe_store, open_store
+
+    try:
+        number = open_store(path).docs_store.count()
+    except MofononError as error:
+        return Finding(False, error.message, error.remedy)
+    return Finding(True, f"{describe_store(path)}, {number} documents")
+
+
+def check_checkpoints() -> Finding:
+    """Find the size of the evaluation logs."""
+    from mofonon.settings import get_settings
+
+    folder = get_settings().checkpoints
+    size = (
+        sum(path.stat().st_size for path in folder.glob("*.evaluations"))
+        if folder.is_dir()
+        else 0
+    )
+    return Finding(True, f"{folder}, {size / 1e6:.1f} MB of evaluation logs (may be deleted)")
+
+
+def check_vasp() -> Finding:
+    """Look for VASP and its command in the settings of atomate2."""
+    from atomate2 import SETTINGS
+
+    command = str(SETTINGS.VASP_CMD)
+    program = command.rsplit(maxsplit=1)[-1] if command.split() else ""
+    if shutil.which(program):
+        return Finding(True, command)
+    return Finding(
+        False,
+        f"atomate2's VASP_CMD is '{command}', and there is no {program} on the PATH",
+        "load VASP and set ATOMATE2_VASP_CMD, such as 'srun vasp_std'",
+    )
+
+
+def check_potcars() -> Finding:
+    """Look for the PBE_54 POTCARs of pymatgen."""
+    from pymatgen.core import SETTINGS
+
+    folder = SETTINGS.get("PMG_VASP_PSP_DIR")
+    if folder and (Path(folder) / "POT_GGA_PAW_PBE_54").is_dir():
+        return Finding(True, f"{folder}/POT_GGA_PAW_PBE_54")
+    found = f"no POT_GGA_PAW_PBE_54 in {folder}" if folder else "PMG_VASP_PSP_DIR is not set"
+    return Finding(False, found, "pmg config -p VASP_POTCARS TARGET, then set PMG_VASP_PSP_DIR")
+
+
+def check_gpu() -> Finding:
+    """Look for a CUDA device of torch."""
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding(
+            True,
+            ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())),
+        )
+    return Finding(
+        False,
+        f"torch {torch.__version__} sees no CUDA device",
+        "the CPU works; for a GPU install a CUDA build of torch",
+    )
+
+
+def check_slurm() -> Finding:
+    """Ask SLURM for its partitions."""
+    import subprocess
+
+    sinfo = shutil.which("sinfo")
+    remedy = "log in to the cluster, or load its SLURM module"
+    if sinfo is None:
+        return Finding(False, "no sinfo on the PATH", remedy)
+    try:
+        answer = subprocess.run(  # noqa: S603 - a fixed command
+            [sinfo, "-h", "-o", "%P"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding(False, f"sinfo fails: {error}", "check that slurmctld runs")
+    return Finding(True, f"partitions {' '.join(answer.stdout.split())}")
+
+
+def check_jobflow_remote() -> Finding:
+    """Look for a jobflow-remote project."""
+    if find_spec("jobflow_remote") is None:
+        return Finding(
+            False, "jobflow-remote is not installed", "pip install 'mofonon[remote]'"
+        )
+    folder = Path(os.environ.get("JFREMOTE_PROJECTS_FOLDER") or Path.home() / ".jfremote")
+    projects = sorted(path.stem for path in folder.glob("*.yaml"))
+    if projects:
+        return Finding(True, f"projects in {folder}: {', '.join(projects)}")
+    return Finding(False, f"no project in {folder}", "jf project generate NAME, then edit it")
+
+
+STORE_CHECKS: dict[str, Callable[[Path | None], Finding]] = {"store": check_store}
+CHECKS: dict[str, Callable[[], Finding]] = {
+    "demo": check_demo,
+    "chgnet": check_chgnet,
+    "sevennet-0": check_sevennet,
+    "mace": check_mace,
+    "d3bj": check_dispersion,
+    "store": lambda: check_store(None),
+    "checkpoints": check_checkpoints,
+    "vasp": check_vasp,
+    "potcars": check_potcars,
+    "gpu": check_gpu,
+    "slurm": check_slurm,
+    "jobflow-remote": check_jobflow_remote,
+}

@@ -1,0 +1,147 @@
+"""What the commands share: option types, configuration files, output streams."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from mofonon.errors import SettingsError
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?$")
+
+#: Options that take a list of numbers, written 2 2 2, 2,2,2, 2x2x2 or "2 2 2".
+NUMBER_LISTS = ("--supercell", "--mesh")
+
+
+class NumberListCommand(TyperCommand):
+    """A command whose number-list options take their numbers as separate words.
+
+    ``--supercell 2 2 2`` and ``--mesh 11 11 11`` are what everyone types; click would take
+    the second number for a file.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Join the numbers after a number-list option into one word."""
+        joined: list[str] = []
+        words = list(args)
+        while words:
+            word = words.pop(0)
+            joined.append(word)
+            if word in NUMBER_LISTS:
+                numbers = []
+                while words and _NUMBER.match(words[0]):
+                    numbers.append(words.pop(0))
+                if numbers:
+                    joined[-1] = f"{word}={','.join(numbers)}"
+        return super().parse_args(ctx, joined)
+
+
+def parse_numbers(text: str) -> list[float]:
+    """Numbers of a number-list option.
+
+    Raises
+    ------
+    SettingsError
+        When something in it is not a number.
+    """
+    words = [word for word in re.split(r"[\s,x\u00d7\[\]]+", text.strip()) if word]
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        raise SettingsError(
+            f"{text!r} is not a list of numbers", "write it as 2 2 2, 2,2,2 or 2x2x2"
+        ) from None
+
+
+def _load_config(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Take the values of a YAML file as defaults; the command line wins."""
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path} must hold 'option: value' lines")
+    known = {parameter.name for parameter in ctx.command.params} - {"config"}
+    values = {str(key).replace("-", "_"): value for key, value in content.items()}
+    unknown = sorted(set(values) - {str(name) for name in known})
+    if unknown:
+        raise SettingsError(
+            f"{path} has unknown options: {', '.join(unknown)}",
+            f"use some of {', '.join(sorted(str(name) for name in known))}",
+        )
+    ctx.default_map = {
+        name: " ".join(str(part) for part in value)
+        if isinstance(value, list) and name in ("supercell", "mesh")
+        else value
+        for name, value in values.items()
+    }
+    return path
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="YAML file with options of this command; the command line wins.",
+        callback=_load_config,
+        is_eager=True,
+    ),
+]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="Folder of an embedded store. Default: JOBFLOW_CONFIG_FILE's store, else the "
+        "embedded store of the user.",
+    ),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print a machine-readable result on stdout, nothing else."),
+]
+
+
+def set_threads(threads: int | None) -> None:
+    """Set the threads of this process; must be called before numpy and torch load."""
+    if threads is not None:
+        os.environ["MOFONON_THREADS"] = str(threads)
+    from mofonon.settings import get_settings
+
+    count = str(get_settings().threads)
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "RAYON_NUM_THREADS",
+    ):
+        if threads is not None or name not in os.environ:
+            os.environ[name] = count
+
+
+@contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Send everything that libraries print to stderr, C code included.
+
+    What is to be a result is printed after the ``with`` block.
+    """
+    sys.stdout.flush()
+    saved = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(saved, 1)
+        os.close(saved)

@@ -1,0 +1,266 @@
+"""``mofonon query`` and ``mofonon show``: what is in the store."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mofonon.cli.options import JsonOption, StoreOption
+from mofonon.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Short names of fields, and the columns of the default table with their headers.
+ALIASES = {
+    "id": "document_id",
+    "formula": "formula_pretty",
+    "atoms": "nsites",
+    "space_group": "space_group.symbol",
+    "zero_point_energy": "thermal.zero_point_energy",
+    "heat_capacity_300K": "thermal.heat_capacity_300K",
+    "potential": "potential.label",
+    "energy": "relaxation.energy",
+    "a": "cell.a",
+    "b": "cell.b",
+    "c": "cell.c",
+}
+HEADERS = {
+    "document_id": "document",
+    "formula_pretty": "formula",
+    "nsites": "atoms",
+    "space_group.symbol": "space group",
+    "min_frequency": "lowest frequency (THz)",
+    "has_imaginary_modes": "imaginary",
+    "thermal.zero_point_energy": "zero-point energy (kJ/mol)",
+    "thermal.heat_capacity_300K": "Cv 300 K (J/K/mol)",
+    "relaxation.energy": "energy (eV)",
+    "cell.a": "a (\u00c5)",
+    "cell.b": "b (\u00c5)",
+    "cell.c": "c (\u00c5)",
+    "volume": "volume (\u00c5\u00b3)",
+    "potential.label": "potential",
+    "completed_at": "completed (UTC)",
+}
+DEFAULT_COLUMNS = (
+    "document_id,formula_pretty,nsites,space_group.symbol,min_frequency,has_imaginary_modes,"
+    "thermal.zero_point_energy,thermal.heat_capacity_300K,potential.label,completed_at"
+)
+
+_CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|!=|==|=|<|>)\s*(.+?)\s*$")
+_OPERATORS = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "!=": "$ne"}
+
+
+def query(
+    conditions: Annotated[
+        list[str] | None,
+        typer.Argument(help="Conditions such as 'min_frequency < -0.1' or 'nsites >= 100'."),
+    ] = None,
+    formula: Annotated[str | None, typer.Option(help="Reduced formula.")] = None,
+    elements: Annotated[
+        str | None, typer.Option(help="Elements that must all be there: Zn,C,N.")
+    ] = None,
+    potential: Annotated[
+        str | None, typer.Option(help="Part of the potential's label, or of its sha256.")
+    ] = None,
+    document_type: Annotated[
+        Literal["phonons", "relax"], typer.Option("--type", help="Kind of document.")
+    ] = "phonons",
+    criteria: Annotated[
+        str | None, typer.Option(help="MongoDB criteria as JSON, on document fields.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Fields to show, separated by commas.")
+    ] = None,
+    output_format: Annotated[
+        Literal["table", "csv", "json"], typer.Option("--format", "-f", help="Output format.")
+    ] = "table",
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 0,
+    store: StoreOption = None,
+) -> None:
+    """Find documents in the store, newest first.
+
+    The same on the embedded store and on MongoDB.
+    """
+    from mofonon.store import find_documents, open_store
+
+    wanted = [_field(name) for name in (columns or DEFAULT_COLUMNS).split(",") if name.strip()]
+    found = find_documents(
+        open_store(store),
+        build_criteria(conditions or [], formula, elements, potential, criteria),
+        document_type=document_type,
+        properties=[name for name in wanted if name != "document_id"],
+        limit=limit,
+    )
+    rows = [{name: lookup(document, name) for name in wanted} for document in found]
+    _print_rows(rows, wanted, output_format)
+
+
+def show(
+    document_id: Annotated[str, typer.Argument(help="Id of a document, or its beginning.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one document, without its arrays."""
+    from mofonon.store import get_document, open_store
+
+    document = get_document(open_store(store), document_id)
+    for name in ("arrays", "history"):
+        if name in document:
+            document[name] = _array_names(document[name])
+    if as_json:
+        typer.echo(json.dumps(document, indent=2, default=str))
+        return
+    import yaml
+
+    document.pop("structure", None)
+    document.pop("input_structure", None)
+    text = yaml.safe_dump(json.loads(json.dumps(document, default=str)), sort_keys=False)
+    typer.echo(text.rstrip())
+
+
+def build_criteria(
+    conditions: list[str],
+    formula: str | None = None,
+    elements: str | None = None,
+    potential: str | None = None,
+    criteria: str | None = None,
+) -> dict[str, Any]:
+    """Make MongoDB criteria on document fields from what a user typed.
+
+    Raises
+    ------
+    SettingsError
+        When a condition, formula or the JSON cannot be understood.
+    """
+    parts: list[dict[str, Any]] = [parse_condition(text) for text in conditions]
+    if formula:
+        parts.append({"formula_pretty": _reduced_formula(formula)})
+    if elements:
+        parts.append({"elements": {"$all": re.split(r"[\s,]+", elements.strip())}})
+    if potential:
+        pattern = {"$regex": re.escape(potential)}
+        parts.append({"$or": [{"potential.label": pattern}, {"potential.sha256": pattern}]})
+    if criteria:
+        try:
+            parts.append(json.loads(criteria))
+        except json.JSONDecodeError as error:
+            raise SettingsError(
+                f"--criteria is not JSON: {error}",
+                """write it as '{"min_frequency": {"$lt": 0}}'""",
+            ) from None
+    if not parts:
+        return {}
+    return parts[0] if len(parts) == 1 else {"$and": parts}
+
+
+def parse_condition(text: str) -> dict[str, Any]:
+    """Make MongoDB criteria of one condition, such as ``min_frequency < -0.1``.
+
+    Raises
+    ------
+    SettingsError
+        When it is not ``field operator value``.
+    """
+    match = _CONDITION.match(text)
+    if match is None:
+        raise SettingsError(
+            f"the condition {text!r} cannot be understood",
+            "write field, operator and value: 'min_frequency < -0.1' (< <= > >= = !=)",
+        )
+    name, operator, value_text = match.groups()
+    value = _value(value_text)
+    if name in ("formula", "formula_pretty") and isinstance(value, str):
+        value = _reduced_formula(value)
+    condition = value if operator in ("=", "==") else {_OPERATORS[operator]: value}
+    return {_field(name): condition}
+
+
+def lookup(document: dict[str, Any], name: str) -> Any:
+    """Value of a dotted field, or None."""
+    value: Any = document
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _field(name: str) -> str:
+    return ALIASES.get(name.strip(), name.strip())
+
+
+def _value(text: str) -> Any:
+    words = {"true": True, "false": False, "yes": True, "no": False, "none": None, "null": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip("'\"")
+
+
+def _reduced_formula(text: str) -> str:
+    from pymatgen.core import Composition
+
+    try:
+        return str(Composition(text).reduced_formula)
+    except ValueError as error:
+        raise SettingsError(f"{text!r} is not a chemical formula: {error}") from None
+
+
+def _array_names(arrays: Any) -> Any:
+    if not isinstance(arrays, dict):
+        return arrays
+    if arrays.get("@class") == "EncodedArray":
+        return "in the data store"
+    return {
+        name: "in the data store" for name, value in arrays.items() if isinstance(value, dict)
+    }
+
+
+def _print_rows(rows: list[dict[str, Any]], wanted: list[str], output_format: str) -> None:
+    if output_format == "json":
+        typer.echo(json.dumps(rows, indent=2, default=str))
+        return
+    if output_format == "csv":
+        import csv
+        import sys
+
+        writer = csv.DictWriter(sys.stdout, fieldnames=wanted)
+        writer.writeheader()
+        writer.writerows(rows)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for name in wanted:
+        numeric = any(isinstance(row[name], int | float) for row in rows)
+        table.add_column(HEADERS.get(name, name), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(_cell(name, row[name]) for name in wanted))
+    Console().print(table)
+    typer.echo(_count(rows), err=True)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if name == "document_id":
+        return str(value)[:8]
+    return str(value)
+
+
+def _count(rows: Iterable[Any]) -> str:
+    number = len(list(rows))
+    return f"{number} document{'' if number == 1 else 's'}"
