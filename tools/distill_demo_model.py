@@ -73,7 +73,7 @@ MOLECULES = (
 )
 ARCHITECTURE: dict[str, Any] = {
     "model": "MACE",
-    "hidden_irreps": "16x0e + 16x1o",
+    "hidden_irreps": "32x0e + 32x1o",
     "r_max": 4.5,
     "num_interactions": 2,
     "correlation": 2,
@@ -434,12 +434,9 @@ def split(frames: list[Atoms], stage: int) -> dict[str, list[Atoms]]:
     """Train, valid and test parts, about 1/12 of each family in each of the last two."""
     rng = np.random.default_rng([SEED, stage, 7])
     parts: dict[str, list[Atoms]] = {"train": [], "valid": [], "test": []}
-    order = rng.permutation(len(frames))
-    seen: Counter[str] = Counter()
-    for index in order:
-        family = frames[index].info["family"]
-        seen[family] += 1
-        part = {6: "valid", 0: "test"}.get(seen[family] % 12, "train")
+    order = sorted(rng.permutation(len(frames)), key=lambda i: str(frames[i].info["family"]))
+    for place, index in enumerate(order):
+        part = {5: "valid", 11: "test"}.get(place % 12, "train")
         parts[part].append(frames[index])
     return parts
 
@@ -495,7 +492,7 @@ def train(
     config |= {"default_dtype": "float64", "E0s": str(energies), "error_table": "PerAtomMAE"}
     config |= {f"{part}_file": str(folder / f"{part}.xyz") for part in ("train", "valid")}
     config |= {f"{what}_key": f"REF_{what}" for what in ("energy", "forces", "stress")}
-    config |= {"compute_stress": True, "save_cpu": True, "plot": False, "eval_interval": 5}
+    config |= {"compute_stress": True, "save_cpu": True, "plot": False, "eval_interval": 10}
     config |= {"max_num_epochs": epochs, "patience": epochs, "lr": lr[0]}
     config["lr_scheduler_gamma"] = float((lr[1] / lr[0]) ** (1 / epochs))
     if start is not None:

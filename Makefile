@@ -1,0 +1,61 @@
+# mofonon: everything a developer or a reader runs. Each target does its own set-up.
+PYTHON ?= python3
+VENV   ?= .venv
+TORCH  ?= torch==2.13.0
+BIN    := $(VENV)/bin
+JOBS   ?= 2
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help demo test test-fast lint format model clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       phonons of Zn-MOF-74 and MOF-5 with the demo model (about 5 minutes)"
+	@echo "make test       all tests"
+	@echo "make test-fast  the quick ones"
+	@echo "make lint       ruff and mypy"
+	@echo "make format     format the code"
+	@echo "make model      distil the demo model anew (about an hour)"
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "mofonon needs Python 3.11 or newer: make PYTHON=python3.11"'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+# torch first and alone: a CPU build already there keeps pip from fetching CUDA packages
+$(VENV)/.torch: | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt $(TORCH)
+	@touch $@
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/.torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run
+	$(BIN)/mofonon phonons --config docs/examples/demo.yaml
+
+test: $(VENV)/.dev
+	MOFONON_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+test-fast: $(VENV)/.dev
+	MOFONON_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
+	  -m "not slow and not mongo and not slurm and not browser"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+model: $(VENV)/.dev
+	$(BIN)/python tools/distill_demo_model.py
+
+clean:
+	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache
