@@ -17,3 +17,11 @@ def reference_dir() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's store, checkpoints and job configuration out of the tests."""
+    monkeypatch.setenv("MOFONON_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("MOFONON_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.delenv("JOBFLOW_CONFIG_FILE", raising=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from phonopy import Phonopy
+from phonopy.phonon.thermal_properties import GammaAcousticWarning
 from phonopy.phonon.thermal_properties import ThermalProperties as PhonopyThermalProperties
 
 from mofonon import progress
@@ -174,7 +176,10 @@ def thermal_properties(
         gamma_index=modes.gamma,
         dynamical_matrix=SimpleNamespace(primitive=SimpleNamespace(Z=cell_formula_units)),
     )
-    sums: Any = PhonopyThermalProperties(mesh, exclude_gamma_acoustic=True)
+    with warnings.catch_warnings():
+        # large acoustic frequencies are reported by the document, with their size
+        warnings.simplefilter("ignore", GammaAcousticWarning)
+        sums: Any = PhonopyThermalProperties(mesh, exclude_gamma_acoustic=True)
     sums.temperatures = np.arange(
         0, settings.temperature_max + settings.temperature_step / 2, settings.temperature_step
     )

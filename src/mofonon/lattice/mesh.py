@@ -6,12 +6,14 @@ are there and are never kept.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from phonopy import Phonopy
+from phonopy.phonon.mesh import MeshSymmetryFallbackWarning
 from phonopy.physical_units import get_physical_units
 from phonopy.structure.atoms import PhonopyAtoms
 
@@ -114,7 +116,10 @@ def mesh_modes(phonon: Phonopy, mesh: tuple[int, int, int]) -> MeshModes:
     mesh : tuple of int
         Divisions; phonopy's convention decides whether an even mesh holds Gamma.
     """
-    phonon.init_mesh(mesh, use_iter_mesh=True, with_eigenvectors=True)
+    with warnings.catch_warnings():
+        # a mesh that breaks the symmetry costs time, not accuracy
+        warnings.simplefilter("ignore", MeshSymmetryFallbackWarning)
+        phonon.init_mesh(mesh, use_iter_mesh=True, with_eigenvectors=True)
     grid: Any = phonon.mesh
     projector, elements = element_projector(phonon.primitive)
     n_q, n_bands = len(grid.qpoints), 3 * len(phonon.primitive)
@@ -228,8 +233,6 @@ def band_path(phonon: Phonopy, n_points: int, symprec: float) -> BandPath:
 def _seekpath(
     cell: PhonopyAtoms, symprec: float
 ) -> tuple[dict[str, list[float]], list[tuple[str, str]]]:
-    import warnings
-
     import seekpath
 
     with warnings.catch_warnings():

@@ -40,7 +40,7 @@ class RelaxResult:
         Stress at the end (eV/A^3, Voigt, ASE sign); None if the potential has none.
     fmax : float
         What the convergence was judged by: the largest norm of a force or, with the cell
-        free, of a row of the virial (eV/A).
+        free, of a row of the virial per atom, as ASE's FrechetCellFilter has it (eV/A).
     seconds : float
         Wall time.
     history : ndarray, shape (n_steps, 2)

@@ -62,7 +62,7 @@ class RelaxSummary(BaseModel):
     energy: float = Field(description="Potential energy of the cell (eV).")
     fmax: float = Field(
         description="What convergence was judged by: largest force on an atom or, with the "
-        "cell free, row of the virial (eV/A)."
+        "cell free, row of the virial per atom (eV/A)."
     )
     max_force: float = Field(description="Largest force on an atom (eV/A).")
     stress: list[float] | None = Field(

@@ -30,7 +30,8 @@ class RelaxSettings(BaseModel):
     fmax: float = Field(
         1e-6,
         gt=0,
-        description="Largest allowed force per atom, and virial per cell vector (eV/A).",
+        description="Largest allowed force on an atom and, with the cell free, row of the "
+        "virial per atom (eV/A).",
     )
     relax_cell: bool = Field(
         True, description="Relax the cell with the positions (FrechetCellFilter)."

@@ -54,7 +54,7 @@ class Bands:
 
     @property
     def path(self) -> str:
-        """The path in words, such as ``Γ-X-U|K-Γ``."""  # noqa: RUF002 - Gamma
+        """The path in words, such as ``Γ-X-U|K-Γ``."""
         return "-".join(name for _, name in self.ticks)
 
     def name_of(self, q: tuple[float, float, float]) -> str | None:
@@ -74,6 +74,33 @@ class Density:
     frequencies: Floats
     total: Floats
     by_element: dict[str, Floats]
+
+    def within(self, window: tuple[float, float]) -> tuple[Density, float]:
+        """Cut to a window and, if it is wide, average over what a figure resolves.
+
+        The flat bands of a molecular crystal give peaks far thinner than a line on paper;
+        averaged over 1/400 of the window they keep their area and can be seen.
+
+        Returns
+        -------
+        Density
+            What to draw.
+        float
+            Width (THz) it was averaged over; 0 if not.
+        """
+        inside = (self.frequencies >= window[0]) & (self.frequencies <= window[1])
+        x = self.frequencies[inside]
+        pitch = float(x[1] - x[0]) if len(x) > 1 else np.inf
+        n = int((window[1] - window[0]) / 400 / pitch)
+        if n < 8:
+            n = 1
+
+        def averaged(values: Floats) -> Floats:
+            return values[: len(x) // n * n].reshape(-1, n).mean(axis=1)
+
+        elements = {name: averaged(v[inside]) for name, v in self.by_element.items()}
+        density = Density(averaged(x), averaged(self.total[inside]), elements)
+        return density, n * pitch if n > 1 else 0.0
 
 
 def bands_of(doc: PhononDoc) -> Bands:
@@ -99,7 +126,7 @@ def density_of(doc: PhononDoc) -> Density:
 
 
 def notice_of(doc: PhononDoc) -> str | None:
-    """What must be said wherever numbers of the document are shown, if anything."""
+    """Return what must be said wherever numbers of the document are shown, if anything."""
     return doc.notice or (doc.potential.notice if doc.potential else None)
 
 

@@ -136,7 +136,7 @@ def write_figures(
     figures = {"bands-dos": plot_bands_and_dos(doc), "thermal": plot_thermal(doc)}
     windows = low_windows(doc)
     if len(windows) > 1:
-        window = (frequency_range(doc)[0], windows[-2])
+        window = (frequency_range(doc)[0], windows[0])
         figures["bands-dos-low"] = plot_bands_and_dos(doc, window=window)
     paths = []
     for name, figure in figures.items():
@@ -179,20 +179,20 @@ def _draw_bands(axes: Axes, bands: Bands) -> None:
     axes.set_xlabel("Wave vector")
 
 
-def _draw_density(axes: Axes, dos: Density, window: tuple[float, float]) -> None:
-    shown = (dos.frequencies >= window[0]) & (dos.frequencies <= window[1])
-    y = dos.frequencies[shown]
+def _draw_density(axes: Axes, density: Density, window: tuple[float, float]) -> None:
+    dos, width = density.within(window)
+    y = dos.frequencies
     below = np.zeros_like(y)
     for element, colour in element_colours(list(dos.by_element)).items():
-        above = below + dos.by_element[element][shown]
+        above = below + dos.by_element[element]
         axes.fill_betweenx(
             y, below, above, color=colour.light, alpha=0.75, linewidth=0, label=element
         )
         below = above
-    axes.plot(dos.total[shown], y, color=TOTAL.light, linewidth=0.5, label="total")
-    highest = float(dos.total[shown].max()) if shown.any() else 0.0
-    axes.set_xlim(0, 1.05 * highest or 1.0)
-    axes.set_xlabel("DOS (states/THz/cell)")
+    axes.plot(dos.total, y, color=TOTAL.light, linewidth=0.5, label="total")
+    axes.set_xlim(0, 1.05 * float(dos.total.max(initial=0)) or 1.0)
+    averaged = f"\naveraged over {width:.2g} THz" if width else ""
+    axes.set_xlabel(f"DOS (states/THz/cell){averaged}")
     axes.legend(
         frameon=True,
         framealpha=0.85,
@@ -224,8 +224,8 @@ def _mark_imaginary(axes: Axes, low: float, *, labelled: bool) -> None:
 
 def _style(axes: Axes) -> None:
     axes.tick_params(labelsize=9, width=0.6, color=_MUTED)
-    axes.xaxis.label.set_size(10)
-    axes.yaxis.label.set_size(10)
+    axes.xaxis.label.set_fontsize(10)
+    axes.yaxis.label.set_fontsize(10)
     for spine in axes.spines.values():
         spine.set_linewidth(0.6)
         spine.set_color("#9aa2ad")
@@ -235,8 +235,8 @@ def _style(axes: Axes) -> None:
 
 def _title(figure: Figure, doc: PhononDoc, addition: str = "") -> None:
     """Say what is shown and, in the warning colour, what stands in for science."""
-    parts = [str(doc.formula_pretty), doc.space_group.symbol, origin_of(doc), addition]
-    text = ", ".join(part for part in parts if part)
+    parts = [str(doc.formula_pretty), doc.space_group.symbol, origin_of(doc)]
+    text = ", ".join(parts) + (f"\n{addition}" if addition else "")
     figure.suptitle(
         _plain(text), fontsize=10, color=TOTAL.light, x=0.01, horizontalalignment="left"
     )
