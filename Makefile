@@ -39,10 +39,10 @@ demo: $(VENV)/.run
 	$(BIN)/mofonon phonons --config docs/examples/demo.yaml
 
 test: $(VENV)/.dev
-	MOFONON_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	MOFONON_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-fast: $(VENV)/.dev
-	MOFONON_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
+	MOFONON_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
 	  -m "not slow and not mongo and not slurm and not browser"
 
 lint: $(VENV)/.dev

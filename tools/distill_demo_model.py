@@ -474,7 +474,8 @@ def train(
     energies : dict of int to float
         Reference energy per atomic number, eV.
     epochs : int
-        Number of passes over the training part.
+        Number of passes over the training part, a multiple of 5. mace keeps the weights of
+        the best epoch it evaluates, every fifth one, so one more makes the last one count.
     lr : tuple of float
         Learning rate in the first and in the last epoch.
     start : Path, optional
@@ -492,8 +493,8 @@ def train(
     config |= {"default_dtype": "float64", "E0s": str(energies), "error_table": "PerAtomMAE"}
     config |= {f"{part}_file": str(folder / f"{part}.xyz") for part in ("train", "valid")}
     config |= {f"{what}_key": f"REF_{what}" for what in ("energy", "forces", "stress")}
-    config |= {"compute_stress": True, "save_cpu": True, "plot": False, "eval_interval": 10}
-    config |= {"max_num_epochs": epochs, "patience": epochs, "lr": lr[0]}
+    config |= {"compute_stress": True, "save_cpu": True, "plot": False, "eval_interval": 5}
+    config |= {"max_num_epochs": epochs - epochs % 5 + 1, "patience": epochs, "lr": lr[0]}
     config["lr_scheduler_gamma"] = float((lr[1] / lr[0]) ** (1 / epochs))
     if start is not None:
         config |= {"foundation_model": str(start), "multiheads_finetuning": False}

@@ -82,7 +82,7 @@ def _flip(text: str) -> str:
 def test_damage_is_noticed(damage):
     encoded = EncodedArray.encode(np.random.default_rng(0).normal(size=100))
     damage(encoded)
-    with pytest.raises(ArrayCodecError, match="damaged|checksum"):
+    with pytest.raises(ArrayCodecError, match=r"damaged|checksum"):
         encoded.decode()
 
 

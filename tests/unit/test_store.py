@@ -52,10 +52,8 @@ def test_documents_are_found_newest_first(store):
         (["formula != ZnO"], {}, [0.25]),
         (
             [],
-            {
-                "criteria": '{"$or": [{"min_frequency": {"$lt": -1}}, {"formula_pretty": "MgO"}]}'
-            },
-            [-1.5, 0.25],
+            {"criteria": '{"$or": [{"min_frequency": {"$lt": -1}}, {"nelements": 9}]}'},
+            [-1.5],
         ),
     ],
 )

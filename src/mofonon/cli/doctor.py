@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from mofonon.cli.options import StoreOption
+from mofonon.cli.options import StoreOption, set_threads, stdout_for_results
 from mofonon.errors import MofononError, SettingsError
 
 
@@ -41,9 +41,11 @@ def doctor(
         raise SettingsError(
             f"the doctor does not know {', '.join(unknown)}", f"ask for {', '.join(CHECKS)}"
         )
+    set_threads(None)
     missing = []
     for name in things or CHECKS:
-        finding = STORE_CHECKS[name](store) if name in STORE_CHECKS else CHECKS[name]()
+        with stdout_for_results():
+            finding = STORE_CHECKS[name](store) if name in STORE_CHECKS else CHECKS[name]()
         mark = (
             typer.style("ok     ", fg="green")
             if finding.usable

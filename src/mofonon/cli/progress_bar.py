@@ -96,8 +96,10 @@ class ProgressBar:
         )
 
     def _print(self, report: Report) -> None:
-        """Print a line at the start of a stage and at each tenth of it."""
-        step = report.done // 50 if report.total is None else 10 * report.done // report.total
+        """Print a line at the start of a stage, and now and then where it evaluates forces."""
+        step = 0
+        if report.stage in ("relax", "displacements"):
+            step = 10 * report.done // report.total if report.total else report.done // 50
         if (report.stage, step) == self._last_line:
             return
         self._last_line = (report.stage, step)

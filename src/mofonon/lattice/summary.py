@@ -104,6 +104,7 @@ def table_row(doc: PhononDoc) -> dict[str, str]:
         "imaginary modes": str(doc.n_imaginary_modes) if doc.has_imaginary_modes else "none",
         "zero-point energy (kJ/mol)": f"{doc.thermal.zero_point_energy:.2f}",
         "Cv at 300 K (J/K/mol)": "" if heat_capacity is None else f"{heat_capacity:.2f}",
+        "potential": doc.potential.label if doc.potential else "from files",
         "force evaluations": str(doc.n_force_evaluations),
         "seconds": f"{doc.seconds['total']:.1f}",
     }

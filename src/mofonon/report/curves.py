@@ -130,6 +130,18 @@ def notice_of(doc: PhononDoc) -> str | None:
     return doc.notice or (doc.potential.notice if doc.potential else None)
 
 
+def thermal_caveat_of(doc: PhononDoc) -> str | None:
+    """Return what must be said wherever thermal properties are shown, if anything."""
+    left_out = doc.thermal.n_modes_left_out
+    if not left_out:
+        return None
+    modes = "imaginary mode" if left_out == 1 else "imaginary modes"
+    return (
+        f"{left_out} {modes} of the mesh left out: these are not the thermal properties of a "
+        "stable structure"
+    )
+
+
 def frequency_range(doc: PhononDoc) -> tuple[float, float]:
     """Frequencies that a figure shows (THz): all bands with a margin."""
     low = min(0.0, doc.min_frequency, doc.min_frequency_on_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from mofonon.report.curves import (
     low_windows,
     notice_of,
     origin_of,
+    thermal_caveat_of,
 )
 from mofonon.report.palette import ALARM, BANDS, THERMAL, TOTAL, element_colours
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 200
+_LINE_LENGTH = 92
 _FAINT = "#d5d9df"
 _MUTED = "#5a626e"
 
@@ -106,7 +109,12 @@ def plot_thermal(doc: PhononDoc) -> Figure:
         axes.grid(visible=True, color=_FAINT, linewidth=0.5)
         axes.set_xlim(0, max(float(t.max()), 1.0))
         axes.set_xlabel("Temperature (K)")
-    _title(figure, doc, f"per mole of the cell of {len(doc.structure)} atoms")
+    _title(
+        figure,
+        doc,
+        f"per mole of the cell of {len(doc.structure)} atoms",
+        thermal_caveat_of(doc),
+    )
     return figure
 
 
@@ -198,7 +206,7 @@ def _draw_density(axes: Axes, density: Density, window: tuple[float, float]) -> 
         framealpha=0.85,
         edgecolor="none",
         fontsize=8.5,
-        loc="upper right",
+        loc="best",
         handlelength=1.2,
         borderpad=0.3,
     )
@@ -233,16 +241,23 @@ def _style(axes: Axes) -> None:
     axes.spines["right"].set_visible(False)
 
 
-def _title(figure: Figure, doc: PhononDoc, addition: str = "") -> None:
+def _title(
+    figure: Figure, doc: PhononDoc, addition: str = "", caveat: str | None = None
+) -> None:
     """Say what is shown and, in the warning colour, what stands in for science."""
     parts = [str(doc.formula_pretty), doc.space_group.symbol, origin_of(doc)]
-    text = ", ".join(parts) + (f"\n{addition}" if addition else "")
+    lines = [", ".join(parts)] + ([addition] if addition else [])
     figure.suptitle(
-        _plain(text), fontsize=10, color=TOTAL.light, x=0.01, horizontalalignment="left"
+        _wrapped(lines), fontsize=10, color=TOTAL.light, x=0.01, horizontalalignment="left"
     )
-    notice = notice_of(doc)
-    if notice:
-        figure.supxlabel(_plain(notice), fontsize=10, color=ALARM.light, fontweight="bold")
+    alarms = [text for text in (caveat, notice_of(doc)) if text]
+    if alarms:
+        figure.supxlabel(_wrapped(alarms), fontsize=9, color=ALARM.light, fontweight="bold")
+
+
+def _wrapped(lines: Sequence[str]) -> str:
+    """Break lines that are wider than the figure."""
+    return _plain("\n".join(textwrap.fill(line, _LINE_LENGTH) for line in lines))
 
 
 def _plain(text: str) -> str:

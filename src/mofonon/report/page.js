@@ -64,7 +64,7 @@
     if (last < 0) last = f.length;
     const pitch = f[1] - f[0];
     let n = Math.floor((high - low) / 400 / pitch);
-    if (n < 8) n = 1;
+    if (!(n >= 8)) n = 1;
     const count = Math.max(0, Math.floor((last - first) / n));
     const averaged = (values) => Float32Array.from({ length: count }, (_, i) => {
       let sum = 0;
@@ -176,7 +176,7 @@
     const last = temperatures[temperatures.length - 1] || 1;
     const curve = (values, name, unit, colour, right) => ({
       type: "scatter", mode: "lines", x: temperatures, y: values, name,
-      xaxis: right ? "x2" : "x", yaxis: right ? "y2" : "y", line: { color: colour, width: 2.2 },
+      xaxis: right ? "x2" : "x", yaxis: right ? "y2" : "y", line: { color: colour, width: 2.2, simplify: false },
       hovertemplate: `%{y:.3f} ${unit} at %{x} K`,
     });
     const traces = [
@@ -186,6 +186,7 @@
     ];
     const layout = baseLayout(numbers, narrow);
     layout.hovermode = "x";
+    layout.margin.r = 28;
     const range = [0, last];
     const left = narrow ? [0, 1] : [0, 0.44], right = narrow ? [0, 1] : [0.56, 1];
     layout.xaxis = axis("Temperature (K)", { domain: left, range, anchor: "y" });

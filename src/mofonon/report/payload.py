@@ -71,9 +71,9 @@ def encode(values: ArrayLike) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode("ascii")
 
 
-def rounded(values: list[float]) -> list[float]:
-    """Four decimals."""
-    return [round(value, 4) for value in values]
+def rounded(values: list[float]) -> list[float | None]:
+    """Four decimals; None for what JSON cannot say."""
+    return [round(value, 4) if np.isfinite(value) else None for value in values]
 
 
 def shades(colour: Colour) -> list[str]:

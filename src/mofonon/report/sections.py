@@ -14,6 +14,7 @@ from mofonon.report.curves import (
     low_windows,
     notice_of,
     origin_of,
+    thermal_caveat_of,
 )
 from mofonon.report.markup import Html, escape, fixed, formula, join, scientific, table, tag
 from mofonon.report.palette import element_colours
@@ -263,6 +264,7 @@ def _controls(entry: Entry) -> Html:
 
 def _thermal_figure(entry: Entry) -> Html:
     doc = entry.doc
+    caveat = thermal_caveat_of(doc)
     words = join(
         (
             Html(
@@ -273,6 +275,7 @@ def _thermal_figure(entry: Entry) -> Html:
             " in the harmonic approximation, per mole of the cell of ",
             f"{len(doc.structure)} atoms. Dashed: the limit of Dulong and Petit, ",
             f"{classical_limit(doc):.1f} J/K/mol.",
+            tag("strong", f" {_sentence(caveat)}", class_="alarm-text") if caveat else "",
         )
     )
     label = f"Thermal properties of {entry.text}"
@@ -314,7 +317,9 @@ def _thermal_table(doc: PhononDoc) -> Html:
         Html("<var>S</var> (J/K/mol)"),
         join((CV, " (J/K/mol)")),
     ]
-    return table("Thermal properties per mole of the cell", header, rows)
+    caveat = thermal_caveat_of(doc)
+    caption = "Thermal properties per mole of the cell" + (f"; {caveat}" if caveat else "")
+    return table(caption, header, rows)
 
 
 def _cell_table(doc: PhononDoc) -> Html:

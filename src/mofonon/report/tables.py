@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mofonon.lattice.schemas import PhononDoc
-from mofonon.report.curves import bands_of, density_of, notice_of
+from mofonon.report.curves import bands_of, density_of, notice_of, thermal_caveat_of
 
 _NUMBERS = "%.10g"
 
@@ -17,8 +17,8 @@ _NUMBERS = "%.10g"
 def write_data(doc: PhononDoc, folder: Path, stem: str) -> list[Path]:
     """Write the numbers behind the figures, and the structure.
 
-    A stand-in is named in the first line of each file, after ``#``; without one, the first
-    line of a CSV file is its header.
+    A stand-in is named in the first line of each file, after ``#``, and modes left out of
+    thermal properties in theirs; otherwise the first line of a CSV file is its header.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def _write_thermal(doc: PhononDoc, path: Path) -> None:
             thermal.heat_capacities,
         ]
     )
-    _write_csv(doc, path, header, columns)
+    _write_csv(doc, path, header, columns, thermal_caveat_of(doc))
 
 
 def _write_bands(doc: PhononDoc, path: Path) -> None:
@@ -111,10 +111,15 @@ def _write_cif(doc: PhononDoc, path: Path) -> None:
 
 
 def _write_csv(
-    doc: PhononDoc, path: Path, header: list[str], columns: NDArray[np.float64]
+    doc: PhononDoc,
+    path: Path,
+    header: list[str],
+    columns: NDArray[np.float64],
+    caveat: str | None = None,
 ) -> None:
     rows = (",".join(_NUMBERS % x for x in row) for row in columns)
-    _write_lines(path, [*_comment(doc), ",".join(map(_field, header)), *rows])
+    comments = [*_comment(doc), *([f"# {caveat}"] if caveat else [])]
+    _write_lines(path, [*comments, ",".join(map(_field, header)), *rows])
 
 
 def _comment(doc: PhononDoc) -> list[str]:

@@ -50,7 +50,7 @@ def test_an_unknown_name_says_what_there_is():
 
 
 def test_a_missing_file():
-    with pytest.raises(PotentialFileError, match="there is no model file nowhere/my.model"):
+    with pytest.raises(PotentialFileError, match=r"there is no model file nowhere/my\.model"):
         PotentialSpec.from_name("nowhere/my.model")
 
 

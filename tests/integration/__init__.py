@@ -1,0 +1,1 @@
+"""Tests that use services, processes and the paper's data."""

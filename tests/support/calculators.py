@@ -1,0 +1,22 @@
+"""Calculators that tests name by import path, in processes of their own."""
+
+import os
+import time
+from pathlib import Path
+
+from ase.calculators.emt import EMT
+
+
+class CountedEMT(EMT):
+    """EMT that writes a line for each evaluation to the file in COUNT_EVALUATIONS."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__()
+        self.seconds = float(os.environ.get("SECONDS_PER_EVALUATION", seconds))
+
+    def calculate(self, *arguments, **keywords):
+        time.sleep(self.seconds)
+        super().calculate(*arguments, **keywords)
+        if path := os.environ.get("COUNT_EVALUATIONS"):
+            with Path(path).open("a") as file:
+                file.write("evaluated\n")
