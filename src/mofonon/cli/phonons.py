@@ -73,7 +73,10 @@ def phonons(
     ] = (1e-6),
     max_steps: Annotated[int, typer.Option(help="Most steps of the relaxation.")] = 2000,
     relax: Annotated[bool, typer.Option(help="Relax before the phonons.")] = True,
-    relax_cell: Annotated[bool, typer.Option(help="Relax the cell too.")] = True,
+    cell: Annotated[
+        Literal["free", "fixed-volume", "fixed"],
+        typer.Option(help="What of the cell relaxes: all, its shape, nothing."),
+    ] = "free",
     primitive: Annotated[
         bool, typer.Option(help="Reduce to the primitive cell first.")
     ] = False,
@@ -120,9 +123,7 @@ def phonons(
                 "device": device,
                 "dtype": dtype,
             },
-            relax={"fmax": fmax, "max_steps": max_steps, "relax_cell": relax_cell}
-            if relax
-            else None,
+            relax={"fmax": fmax, "max_steps": max_steps, "cell": cell} if relax else None,
             phonons=_phonon_settings(
                 supercell=supercell,
                 displacement=displacement,

@@ -108,7 +108,7 @@ class RelaxMaker(Maker):
                 AseAtomsAdaptor.get_atoms(structure, msonable=False),
                 calculator,
                 self.settings.fmax,
-                relax_cell=self.settings.relax_cell,
+                cell=self.settings.cell,
                 max_steps=self.settings.max_steps,
                 method=self.settings.method,
             )

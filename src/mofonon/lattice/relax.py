@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mofonon import progress
 from mofonon.errors import PotentialError, RelaxationNotConverged, SettingsError
-from mofonon.lattice.settings import RelaxSettings
+from mofonon.lattice.settings import CellFreedom, RelaxSettings
 from mofonon.potentials import LoggedCalculator, PotentialSpec, make_calculator
 
 
@@ -73,7 +73,7 @@ def relax(
     potential: PotentialSpec | BaseCalculator,
     fmax: float = 1e-6,
     *,
-    relax_cell: bool = True,
+    cell: CellFreedom = "free",
     max_steps: int = 2000,
     method: str = "lbfgs",
 ) -> RelaxResult:
@@ -88,8 +88,9 @@ def relax(
         whose log then restarts a killed relaxation where it stopped.
     fmax : float
         Convergence threshold (eV/A).
-    relax_cell : bool
-        Relax all six strains too, through ASE's FrechetCellFilter.
+    cell : str
+        What of the cell relaxes too, through ASE's FrechetCellFilter: ``free``,
+        ``fixed-volume`` (the shape), or ``fixed``.
     max_steps : int
         Steps before giving up.
     method : str
@@ -107,7 +108,7 @@ def relax(
     Method of the paper: L-BFGS on FrechetCellFilter without symmetry constraints.
     """
     settings = RelaxSettings.model_validate(
-        {"fmax": fmax, "relax_cell": relax_cell, "max_steps": max_steps, "method": method}
+        {"fmax": fmax, "cell": cell, "max_steps": max_steps, "method": method}
     )
     calculator = _logged(potential)
     before = calculator.n_evaluations
@@ -179,7 +180,7 @@ def _logged(potential: PotentialSpec | BaseCalculator) -> LoggedCalculator:
 
 
 def _target(system: Atoms, settings: RelaxSettings) -> Atoms | FrechetCellFilter:
-    if not settings.relax_cell:
+    if settings.cell == "fixed":
         return system
     system.get_potential_energy()
     if "stress" not in system.calc.results:
@@ -188,7 +189,7 @@ def _target(system: Atoms, settings: RelaxSettings) -> Atoms | FrechetCellFilter
             "gives no stress",
             "relax positions only, or choose a potential with stress",
         )
-    return FrechetCellFilter(system)
+    return FrechetCellFilter(system, constant_volume=settings.cell == "fixed-volume")
 
 
 def _bare(system: Atoms) -> Atoms:

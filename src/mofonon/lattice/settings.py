@@ -21,6 +21,10 @@ Matrix3 = tuple[Vector3, Vector3, Vector3]
 SHORTEST_SUPERCELL_LENGTH = 4.0
 
 
+#: What of the cell relaxes with the positions.
+CellFreedom = Literal["free", "fixed-volume", "fixed"]
+
+
 class RelaxSettings(BaseModel):
     """How a structure is relaxed."""
 
@@ -33,8 +37,10 @@ class RelaxSettings(BaseModel):
         description="Largest allowed force on an atom and, with the cell free, row of the "
         "virial per atom (eV/A).",
     )
-    relax_cell: bool = Field(
-        True, description="Relax the cell with the positions (FrechetCellFilter)."
+    cell: CellFreedom = Field(
+        "free",
+        description="What of the cell relaxes with the positions: all of it (free), its shape "
+        "(fixed-volume), or nothing (fixed).",
     )
     max_steps: int = Field(2000, ge=1, description="Optimizer steps before giving up.")
 

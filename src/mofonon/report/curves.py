@@ -136,10 +136,7 @@ def thermal_caveat_of(doc: PhononDoc) -> str | None:
     if not left_out:
         return None
     modes = "imaginary mode" if left_out == 1 else "imaginary modes"
-    return (
-        f"{left_out} {modes} of the mesh left out: these are not the thermal properties of a "
-        "stable structure"
-    )
+    return f"{left_out} {modes} left out: not the thermal properties of a stable structure"
 
 
 def frequency_range(doc: PhononDoc) -> tuple[float, float]:

@@ -41,8 +41,17 @@ def test_the_result_is_at_a_minimum_with_zero_stress():
 def test_fixed_cell():
     atoms = bulk("Cu", "fcc", a=3.7, cubic=True)
     atoms.rattle(0.05, seed=1)
-    result = relax(atoms, EMT(), 1e-6, relax_cell=False)
+    result = relax(atoms, EMT(), 1e-6, cell="fixed")
     assert np.array_equal(result.atoms.cell.array, atoms.cell.array)
+
+
+def test_fixed_volume():
+    """The shape relaxes back to cubic, the volume stays."""
+    atoms = bulk("Cu", "fcc", a=3.7, cubic=True)
+    atoms.set_cell(atoms.cell.array @ np.diag([1.03, 1.0, 0.98]), scale_atoms=True)
+    result = relax(atoms, EMT(), 1e-6, cell="fixed-volume")
+    assert np.isclose(result.atoms.get_volume(), atoms.get_volume(), rtol=1e-10)
+    assert np.ptp(result.atoms.cell.lengths()) < 1e-5
 
 
 def test_the_input_is_not_changed():
@@ -86,4 +95,4 @@ def test_a_cell_cannot_be_relaxed_without_stress():
 
     with pytest.raises(PotentialError, match="gives no stress"):
         relax(bulk("Cu"), NoStress())
-    assert relax(bulk("Cu"), NoStress(), relax_cell=False).converged
+    assert relax(bulk("Cu"), NoStress(), cell="fixed").converged
