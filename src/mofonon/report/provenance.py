@@ -10,6 +10,11 @@ from mofonon.lattice.schemas import PhononDoc
 from mofonon.report.markup import Html, facts, join, scientific, tag
 
 _HASH_LENGTH = 16
+_CELL = {
+    "free": "relaxed",
+    "fixed-volume": "shape relaxed at fixed volume",
+    "fixed": "fixed",
+}
 
 
 def provenance(doc: PhononDoc, document_id: str | None) -> Html:
@@ -112,7 +117,7 @@ def _relaxation(doc: PhononDoc) -> Html:
             ("fmax asked for", f"{settings.fmax:g} eV/\u00c5"),
             ("fmax reached", _with_unit(relaxation.fmax, "eV/\u00c5")),
             ("Largest force", _with_unit(relaxation.max_force, "eV/\u00c5")),
-            ("Cell", "relaxed" if settings.relax_cell else "fixed"),
+            ("Cell", _CELL.get(settings.cell, settings.cell)),
             ("Energy", f"{relaxation.energy:.6f} eV"),
             ("Force evaluations", relaxation.n_force_evaluations),
             ("Space group before", f"{before.symbol} ({before.number})"),

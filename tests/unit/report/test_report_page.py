@@ -173,6 +173,7 @@ def test_says_where_the_numbers_come_from(page, stable):
         "Mesh5 \u00d7 5 \u00d7 5",
         "DOS pitch0.05 THz",
         "Symmetry tolerance1e-05 Å",
+        "Cellrelaxed",
         "fmax asked for1e-06 eV/Å",
         "fmax reached3.1e-07 eV/Å",
         "Force evaluations17",
