@@ -11,12 +11,12 @@ PAGES = ["README.md", "docs/phonons.md", "docs/stores.md"]
 
 
 def _blocks(language: str) -> list[tuple[str, str]]:
-    found = []
-    for page in PAGES:
-        text = (REPOSITORY / page).read_text()
-        for block in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL):
-            found.append((page, block))
-    return found
+    pattern = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
+    return [
+        (page, block)
+        for page in PAGES
+        for block in pattern.findall((REPOSITORY / page).read_text())
+    ]
 
 
 @pytest.mark.slow

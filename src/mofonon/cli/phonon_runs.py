@@ -106,10 +106,15 @@ def write_results(runs: list[PhononRun], folder: Path) -> Path | None:
     if not done:
         return None
     from mofonon.report import write_report
+    from mofonon.report.write import file_stems
 
     docs = [run.doc for run in done if run.doc is not None]
     ids = [run.document_id for run in done if run.document_id is not None]
-    return write_report(docs, folder, document_ids=ids, names=[_stem(run.name) for run in done])
+    names = [_stem(run.name) for run in done]
+    page = write_report(docs, folder, document_ids=ids, names=names)
+    for run, stem in zip(done, file_stems(docs, names), strict=True):
+        run.figures = sorted((folder / "figures").glob(f"{stem}-*.png"))
+    return page
 
 
 def load_structure(
