@@ -52,7 +52,8 @@ class PhononSettings(BaseModel):
 
     supercell: Matrix3 | float = Field(
         ((2, 0, 0), (0, 2, 0), (0, 0, 2)),
-        description="Supercell matrix, or the least distance between opposite faces (A).",
+        description="Supercell matrix in phonopy's convention (columns are the vectors), or the "
+        "least distance between opposite faces (A).",
     )
     displacement: float = Field(0.001, gt=0, le=0.3, description="Displacement length (A).")
     plus_minus: Literal["auto"] | bool = Field(
@@ -142,7 +143,7 @@ def parse_supercell(numbers: list[float]) -> Matrix3 | float:
     if len(numbers) not in (3, 9) or any(number != int(number) for number in numbers):
         raise SettingsError(
             f"a supercell cannot be made of {' '.join(f'{n:g}' for n in numbers)}",
-            "give three integers, nine integers (row by row), or one least length in A",
+            "give three integers, nine integers (as phonopy's DIM), or one least length in A",
         )
     integers = np.array(numbers, dtype=int)
     matrix = np.diag(integers) if len(numbers) == 3 else integers.reshape(3, 3)
