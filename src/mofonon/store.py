@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 _ENVELOPE = ("uuid", "index", "name", "metadata", "hosts", "completed_at")
 
 #: Short names of document classes, as ``--type`` takes them.
-DOCUMENT_TYPES = {"phonons": "PhononDoc", "relax": "RelaxDoc"}
+DOCUMENT_TYPES = {
+    "phonons": "PhononDoc",
+    "relax": "RelaxDoc",
+    "bulk-modulus": "BulkModulusDoc",
+}
 
 
 def open_store(path: Path | str | None = None) -> JobStore:
@@ -130,7 +134,7 @@ def find_documents(
     criteria : dict, optional
         MongoDB criteria on fields of the document (``{"min_frequency": {"$lt": 0}}``).
     document_type : str, optional
-        ``phonons`` or ``relax``; all kinds if None.
+        A key of :data:`DOCUMENT_TYPES`; all kinds if None.
     properties : list of str, optional
         Fields wanted; all (without arrays) if None.
     limit : int
@@ -178,6 +182,9 @@ def get_document(
             f"{problem} the id {document_id}", "list the documents with: mofonon query"
         )
     latest = max(entries, key=lambda entry: entry["index"])
+    if latest["output"].get("@class") == "OutputReference":
+        # a job that was replaced points to the one that gave its output
+        return get_document(store, latest["output"]["uuid"], with_arrays=with_arrays)
     return {**latest["output"], "document_id": latest["uuid"]}
 
 

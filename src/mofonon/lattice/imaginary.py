@@ -365,7 +365,8 @@ def _next_amplitude(
     else:
         coefficients = np.linalg.solve(np.stack([s ** (n + 1) for n in range(len(s))], 1), e)
     polynomial = np.polynomial.Polynomial([0.0, *coefficients])
-    stationary = [root.real for root in polynomial.deriv().roots() if abs(root.imag) < 1e-9]
+    roots = np.asarray(polynomial.deriv().roots(), complex)
+    stationary = [float(root.real) for root in roots if abs(root.imag) < 1e-9]
     minima = [x for x in stationary if x > 0 and polynomial.deriv(2)(x) > 0]
     if minima:
         best = min(minima, key=lambda x: float(polynomial(x)))

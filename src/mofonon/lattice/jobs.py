@@ -100,19 +100,7 @@ class RelaxMaker(Maker):
             When the potential lacks an element of the structure.
         """
         del prev_dir
-        description = describe_potential(self.potential)
-        check_elements(_symbols(structure), description)
-        input_hash = structure_hash(structure)
-        with logged_calculator(self.potential, input_hash, description) as calculator:
-            result = relax(
-                AseAtomsAdaptor.get_atoms(structure, msonable=False),
-                calculator,
-                self.settings.fmax,
-                cell=self.settings.cell,
-                max_steps=self.settings.max_steps,
-                method=self.settings.method,
-            )
-        return relax_document(structure, result, description, self.settings, self.symprec)
+        return relaxed_structure(structure, self.potential, self.settings, self.symprec)
 
 
 @job(data=[EncodedArray], output_schema=PhononDoc)
@@ -134,6 +122,91 @@ def compute_phonons(
         Supercell, displacements, mesh.
     relaxation : RelaxDoc, optional
         The relaxation that gave the structure; its summary becomes part of the document.
+    """
+    return phonons_of_structure(structure, potential, settings, relaxation)
+
+
+@job(data=[EncodedArray], output_schema=PhononDoc)
+def analyse_phonopy_file(
+    path: str, settings: PhononSettings, structure: Structure | None = None
+) -> PhononDoc:
+    """Analyse forces or force constants in phonopy's files; no potential is needed.
+
+    Parameters
+    ----------
+    path : str
+        phonopy.yaml, FORCE_SETS, FORCE_CONSTANTS or force_constants.hdf5.
+    settings : PhononSettings
+        Mesh, pitch, symmetrization; the supercell where the file has none.
+    structure : Structure, optional
+        The unit cell, for files that do not hold it.
+    """
+    return phonons_from_phonopy(Path(path), settings, structure)
+
+
+def relaxed_structure(
+    structure: Structure, potential: PotentialSpec, settings: RelaxSettings, symprec: float
+) -> RelaxDoc:
+    """Relax a structure, its evaluations kept on disk, and make the document.
+
+    Parameters
+    ----------
+    structure : Structure
+        The structure.
+    potential : PotentialSpec
+        The potential.
+    settings : RelaxSettings
+        Threshold and steps.
+    symprec : float
+        Tolerance of the space groups that the document names (A).
+
+    Raises
+    ------
+    RelaxationNotConverged
+        When the threshold is not reached.
+    UnknownElementError
+        When the potential lacks an element of the structure.
+    """
+    description = describe_potential(potential)
+    check_elements(_symbols(structure), description)
+    input_hash = structure_hash(structure)
+    with logged_calculator(potential, input_hash, description) as calculator:
+        result = relax(
+            AseAtomsAdaptor.get_atoms(structure, msonable=False),
+            calculator,
+            settings.fmax,
+            cell=settings.cell,
+            max_steps=settings.max_steps,
+            method=settings.method,
+        )
+    return relax_document(structure, result, description, settings, symprec)
+
+
+def phonons_of_structure(
+    structure: Structure,
+    potential: PotentialSpec,
+    settings: PhononSettings,
+    relaxation: RelaxDoc | None = None,
+) -> PhononDoc:
+    """Evaluate the displaced supercells of a structure and analyse its phonons.
+
+    Parameters
+    ----------
+    structure : Structure
+        The structure, relaxed with the same potential.
+    potential : PotentialSpec
+        The potential.
+    settings : PhononSettings
+        Supercell, displacements, mesh.
+    relaxation : RelaxDoc, optional
+        The relaxation that gave the structure; its summary becomes part of the document.
+
+    Raises
+    ------
+    UnknownElementError
+        When the potential lacks an element of the structure.
+    ForceConstantsError
+        When the potential gives forces that are not finite.
     """
     start = time.perf_counter()
     description = describe_potential(potential)
@@ -180,22 +253,21 @@ def compute_phonons(
     )
 
 
-@job(data=[EncodedArray], output_schema=PhononDoc)
-def analyse_phonopy_file(
-    path: str, settings: PhononSettings, structure: Structure | None = None
+def relax_and_compute_phonons(
+    structure: Structure,
+    potential: PotentialSpec,
+    settings: PhononSettings,
+    relax_settings: RelaxSettings,
 ) -> PhononDoc:
-    """Analyse forces or force constants in phonopy's files; no potential is needed.
+    """Relax a structure and compute its phonons, within one job.
 
-    Parameters
-    ----------
-    path : str
-        phonopy.yaml, FORCE_SETS, FORCE_CONSTANTS or force_constants.hdf5.
-    settings : PhononSettings
-        Mesh, pitch, symmetrization; the supercell where the file has none.
-    structure : Structure, optional
-        The unit cell, for files that do not hold it.
+    Raises
+    ------
+    RelaxationNotConverged
+        When the threshold is not reached.
     """
-    return phonons_from_phonopy(Path(path), settings, structure)
+    relaxation = relaxed_structure(structure, potential, relax_settings, settings.symprec)
+    return phonons_of_structure(relaxation.structure, potential, settings, relaxation)
 
 
 def _potential_warnings(potential: PotentialDescription) -> list[str]:

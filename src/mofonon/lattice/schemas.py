@@ -238,6 +238,11 @@ class PhononDoc(StructureMetadata):
         None, description="File name and sha256 of forces or force constants read from files."
     )
     notice: str | None = Field(None, description="Set when a stand-in is behind the numbers.")
+    attempt: dict[str, Any] | None = Field(
+        None,
+        description="Record of the attempt to eliminate imaginary modes that this belongs to, "
+        "if any (fields of Attempt).",
+    )
     warnings: list[str] = Field(description="What a reader of the numbers should know.")
     seconds: dict[str, float] = Field(
         description="Wall times (s): relaxation, forces, potential (inside the calculator), "

@@ -52,8 +52,8 @@ class PhononSettings(BaseModel):
 
     supercell: Matrix3 | float = Field(
         ((2, 0, 0), (0, 2, 0), (0, 0, 2)),
-        description="Supercell matrix in phonopy's convention (columns are the vectors), or the "
-        "least distance between opposite faces (A).",
+        description="Supercell matrix in phonopy's convention (columns are the vectors), or "
+        "the least distance between opposite faces (A).",
     )
     displacement: float = Field(0.001, gt=0, le=0.3, description="Displacement length (A).")
     plus_minus: Literal["auto"] | bool = Field(

@@ -60,9 +60,10 @@ class SevenNetDoubleCalculator(SevenNetCalculator):
 
     def __init__(self, model: str, device: str) -> None:
         super().__init__(model, device=device)
-        self.model.double()
+        module: Any = self.model
+        module.double()
         name = "onehot_idx_to_onehot"
-        self.model.replace_module(name, _DoubleOneHot(self.model.get_submodule(name)))
+        module.replace_module(name, _DoubleOneHot(module.get_submodule(name)))
 
     def calculate(
         self,
