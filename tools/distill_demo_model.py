@@ -6,20 +6,26 @@ potential whose weights come inside a wheel, so nothing is downloaded. The recip
 1. cells: Zn-MOF-74, MOF-5 and Zn(CN)2 (the demo structures), ZnO, diamond, dry ice and
    small molecules in boxes; relaxed by the teacher, strained, rattled, thermally displaced;
 2. labels: SevenNet-0 averaged over spatial inversion (the network itself is not invariant
-   under it). CHGNet was tried first: it has cusps at bond angles of 180 degrees, which give
-   Zn(CN)2 modes of -5 THz and make symmetric MOF-5 a saddle;
+   under it). CHGNet was tried first: with it Zn(CN)2 has modes of -5 THz and symmetric
+   MOF-5 is a saddle, probably for cusps at bond angles of 180 degrees;
 3. a first student, trained in float64 through ``mace_run_train``;
-4. active learning: the student relaxes and runs MD on the frameworks, the teacher labels
-   where it went, the student goes on learning; twice;
+4. on request, active learning: the student relaxes and runs MD on the frameworks, the
+   teacher labels where it went, the student goes on learning;
 5. held-out errors, tight relaxations and Gamma frequencies of the three frameworks,
    written next to the model as ``demo.json``.
+
+The shipped model is the first student. Three rounds of active learning (as with
+``--epochs 40 20 30 15``, their settings still changing from round to round) brought the a
+axis of Zn-MOF-74 from -1.8 to -0.3 % of experiment and its c axis from +2.8 to +2.4 %, but
+gave MOF-5 an imaginary mode at Gamma (-0.7 THz), which the teacher does not have; the first
+student has none, at Gamma or on a 5x5x5 mesh from 2x2x2 supercells.
 
 The demo potential exists so that every workflow can be run anywhere, with phonons of the
 right shape. It is not for science.
 
 Example
 -------
-``python tools/distill_demo_model.py --work ~/.cache/mofonon-distill --threads 2``
+``python tools/distill_demo_model.py --work ~/.cache/mofonon-distill --threads 1``
 
 The work folder keeps labels and models: a run that was stopped goes on where it was.
 """
@@ -89,7 +95,7 @@ OPTIMISER: dict[str, Any] = {
     "huber_delta": 0.02,
     "energy_weight": 1.0,
     "forces_weight": 10.0,
-    "stress_weight": 3000.0,  # at 100 the stress is 1 % of the loss, and cells drift by 3 %
+    "stress_weight": 100.0,
     "batch_size": 4,
     "valid_batch_size": 8,
     "weight_decay": 1e-8,
@@ -99,6 +105,9 @@ OPTIMISER: dict[str, Any] = {
     "ema_decay": 0.99,
     "scheduler": "ExponentialLR",
 }
+
+LATER: dict[str, Any] = {"stress_weight": 3000.0}
+"""What active learning changes: at 100 the stress is 1 % of the loss of a trained model."""
 
 logger = logging.getLogger("distill")
 
@@ -411,8 +420,12 @@ def first_frames(teacher: Calculator) -> list[Atoms]:
     return frames
 
 
-def student_frames(model: Path, stage: int) -> list[Atoms]:
-    """Where the student goes when it relaxes and heats the frameworks, and around that."""
+def student_frames(model: Path, teacher: Calculator, stage: int) -> list[Atoms]:
+    """Where the student goes when it relaxes and heats the frameworks, and around that.
+
+    The teacher's way back from the student's minimum to its own is what corrects the soft
+    combinations of cell and positions that rattles do not reach.
+    """
     calculator = make_student(model)
     frames: list[Atoms] = []
     for number, name in enumerate(FRAMEWORKS):
@@ -424,7 +437,8 @@ def student_frames(model: Path, stage: int) -> list[Atoms]:
         )
         amplitudes = np.repeat([0.005, 0.01, 0.02, 0.04, 0.08], round(3 * share))
         strains = np.array([-3, -1.5, -0.5, 0, 0.5, 1.5, 3]) / 100
-        frames += [*path[::2], *around(relaxed, strains, amplitudes, rng, shear=0.006)]
+        back = relax(relaxed, teacher, 5e-3, 40)[1]
+        frames += [*path, *back, *around(relaxed, strains, amplitudes, rng, shear=0.006)]
         frames += thermal(relaxed, calculator, (30, 300), round(4 * share), SEED + stage)
         frames += molecular_dynamics(relaxed, calculator, 300, round(10 * share), SEED + stage)
     return frames
@@ -439,6 +453,20 @@ def split(frames: list[Atoms], stage: int) -> dict[str, list[Atoms]]:
         part = {5: "valid", 11: "test"}.get(place % 12, "train")
         parts[part].append(frames[index])
     return parts
+
+
+def weighted(frame: Atoms) -> Atoms:
+    """Copy with weights for the loss: soft frames count most, energies of molecules little.
+
+    A frame with a root mean square force of 0.5 eV/A weighs half as much as one at rest.
+    Phonons and cells need the soft end; the hard end is there to keep the student sane.
+    """
+    copy = frame.copy()
+    soft = 1 / (1 + np.mean(frame.arrays["REF_forces"] ** 2) * 3 / 0.5**2)
+    own = frame.info["family"] in FRAMEWORKS
+    copy.info["config_energy_weight"] = soft if own else 0.05 * soft
+    copy.info["config_forces_weight"] = copy.info["config_stress_weight"] = soft
+    return copy
 
 
 def reference_energies(frames: list[Atoms]) -> dict[int, float]:
@@ -474,12 +502,12 @@ def train(
     energies : dict of int to float
         Reference energy per atomic number, eV.
     epochs : int
-        Number of passes over the training part, a multiple of 5. mace keeps the weights of
-        the best epoch it evaluates, every fifth one, so one more makes the last one count.
+        Number of passes over the training part. mace evaluates epoch 0, 10, 20, ... and
+        keeps the best of these.
     lr : tuple of float
         Learning rate in the first and in the last epoch.
     start : Path, optional
-        A model to go on from.
+        A model to go on from: frames are weighted and settings changed by ``LATER``.
     """
     model = folder / "student.model"
     if model.exists():
@@ -487,17 +515,18 @@ def train(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for part, frames in parts.items():
-        write_whole(folder / f"{part}.xyz", frames)
+        chosen = frames if start is None else [weighted(frame) for frame in frames]
+        write_whole(folder / f"{part}.xyz", chosen)
     config = ARCHITECTURE | OPTIMISER
     config |= {"name": "student", "work_dir": str(folder), "seed": SEED, "device": "cpu"}
     config |= {"default_dtype": "float64", "E0s": str(energies), "error_table": "PerAtomMAE"}
     config |= {f"{part}_file": str(folder / f"{part}.xyz") for part in ("train", "valid")}
     config |= {f"{what}_key": f"REF_{what}" for what in ("energy", "forces", "stress")}
-    config |= {"compute_stress": True, "save_cpu": True, "plot": False, "eval_interval": 5}
-    config |= {"max_num_epochs": epochs - epochs % 5 + 1, "patience": epochs, "lr": lr[0]}
+    config |= {"compute_stress": True, "save_cpu": True, "plot": False, "eval_interval": 10}
+    config |= {"max_num_epochs": epochs, "patience": epochs, "lr": lr[0]}
     config["lr_scheduler_gamma"] = float((lr[1] / lr[0]) ** (1 / epochs))
     if start is not None:
-        config |= {"foundation_model": str(start), "multiheads_finetuning": False}
+        config |= LATER | {"foundation_model": str(start), "multiheads_finetuning": False}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     run_mace(folder)
     shutil.copy(folder / "student.model", folder / "trained.model")
@@ -602,7 +631,7 @@ def lengths(atoms: Atoms) -> str:
 
 
 def write_card(
-    model: Path, parts: dict[str, list[Atoms]], output: Path, seconds: float
+    model: Path, parts: dict[str, list[Atoms]], output: Path, epochs: list[int]
 ) -> None:
     """Copy the model to ``output`` and describe it in a JSON file next to it."""
     errors = held_out_errors(model, parts["test"])
@@ -627,6 +656,7 @@ def write_card(
         "training": OPTIMISER,
         "dtype": "float64",
         "seed": SEED,
+        "epochs_of_the_trainings": epochs,
         "frames": {part: len(members) for part, members in parts.items()},
         "frames_by_family": dict(sorted(Counter(f.info["family"] for f in frames).items())),
         "held_out_errors": errors,
@@ -634,8 +664,6 @@ def write_card(
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "made_by": "tools/distill_demo_model.py",
         "made_on": dt.datetime.now(dt.UTC).date().isoformat(),
-        "wall_time_of_last_run_s": round(seconds),
-        "threads": torch.get_num_threads(),
     }
     output.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
 
@@ -650,18 +678,18 @@ def distill(work: Path, epochs: tuple[int, ...]) -> tuple[Path, dict[str, list[A
         path = work / f"labels-{stage}.xyz"
         frames: list[Atoms] = []
         if not path.exists():
-            frames = first_frames(teacher) if model is None else student_frames(model, stage)
+            frames = (
+                first_frames(teacher)
+                if model is None
+                else student_frames(model, teacher, stage)
+            )
         labelled = label(frames, teacher, path)
         for part, members in split(labelled, stage).items():
             parts[part] += members
         energies = energies or reference_energies(labelled)
         sizes = {part: len(members) for part, members in parts.items()}
         logger.info("stage %d: %s frames, %d epochs", stage, sizes, count)
-        lr = (
-            (0.01, 0.002)
-            if stage == 0
-            else (0.005, 0.0003 if stage + 1 == len(epochs) else 0.002)
-        )
+        lr = (0.003, 0.0003) if stage else (0.01, 0.002)
         model = train(
             parts, work / f"stage-{stage}", energies, epochs=count, lr=lr, start=model
         )
@@ -679,10 +707,12 @@ def main() -> None:
         "--work", type=Path, default=cache, help="labels and models are kept here"
     )
     parser.add_argument(
-        "--epochs", type=int, nargs="+", default=[40, 20, 40], help="per training stage"
+        "--epochs", type=int, nargs="+", default=[40], help="first, then per active learning"
     )
     parser.add_argument("--output", type=Path, default=default, help="the model file to write")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--threads", type=int, default=1, help="more than the free cores make it much slower"
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", force=True)
     logger.setLevel(logging.INFO)
@@ -692,7 +722,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     start = time.time()
     model, parts = distill(work, tuple(options.epochs))
-    write_card(model, parts, options.output.resolve(), time.time() - start)
+    write_card(model, parts, options.output.resolve(), options.epochs)
     logger.info("wrote %s in %.0f s", options.output, time.time() - start)
 
 

@@ -93,6 +93,14 @@ class ImaginaryModesError(MofononError):
     """A property that needs real modes was asked of a structure with imaginary ones."""
 
 
+class EquationOfStateError(MofononError):
+    """No sensible equation of state follows from energies or stresses over volumes."""
+
+
+class QuasiHarmonicError(MofononError):
+    """The quasi-harmonic approximation cannot be made from what was given."""
+
+
 class CheckpointError(MofononError):
     """A checkpoint cannot be written or does not belong to the calculation."""
 

@@ -22,6 +22,7 @@ DOCUMENT_TYPES = {
     "phonons": "PhononDoc",
     "relax": "RelaxDoc",
     "bulk-modulus": "BulkModulusDoc",
+    "qha": "QhaDoc",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mofonon import __version__
-from mofonon.cli import doctor, phonons, query
+from mofonon.cli import bulk_modulus, doctor, phonons, query
 from mofonon.cli.options import NumberListCommand
 from mofonon.errors import MofononError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("phonons", cls=NumberListCommand)(phonons.phonons)
+app.command("bulk-modulus")(bulk_modulus.bulk_modulus)
 app.command("query")(query.query)
 app.command("show")(query.show)
 app.command("doctor")(doctor.doctor)

@@ -10,12 +10,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
 
 from mofonon.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?$")
 
@@ -92,6 +95,56 @@ def _load_config(ctx: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+def option_error(error: ValidationError, command: str) -> SettingsError:
+    """Say of settings that were refused which options they came from.
+
+    Fields of settings and options of the command must have the same names.
+    """
+    return SettingsError(
+        "; ".join(
+            f"--{'-'.join(str(part) for part in problem['loc']).replace('_', '-')}: "
+            f"{problem['msg']}, not {problem['input']}"
+            for problem in error.errors()
+        ),
+        f"see {command} --help",
+    )
+
+
+FilesArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Structures: CIF, POSCAR, extxyz or pymatgen JSON."),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="demo (not for science), chgnet, sevennet-0, a MACE .model file, a MACE "
+        "foundation name, or module:callable of an ASE calculator.",
+    ),
+]
+HeadOption = Annotated[str | None, typer.Option(help="Head of a multi-head MACE model.")]
+DispersionOption = Annotated[
+    Literal["none", "d3bj"], typer.Option(help="Dispersion correction (PBE-D3(BJ)).")
+]
+DeviceOption = Annotated[str, typer.Option(help="torch device.")]
+DtypeOption = Annotated[
+    Literal["float64", "float32"], typer.Option(help="Precision of the potential.")
+]
+SymprecOption = Annotated[float, typer.Option(help="Symmetry tolerance (\u00c5).")]
+FmaxOption = Annotated[
+    float, typer.Option(help="Force threshold of the relaxation (eV/\u00c5).")
+]
+MaxStepsOption = Annotated[int, typer.Option(help="Most steps of the relaxation.")]
+PrimitiveOption = Annotated[bool, typer.Option(help="Reduce to the primitive cell first.")]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Structure check to let pass, by its code; may be repeated."),
+]
+RerunOption = Annotated[
+    bool, typer.Option("--rerun", help="Compute afresh, whatever was computed before.")
+]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
 ConfigOption = Annotated[
     Path | None,
     typer.Option(

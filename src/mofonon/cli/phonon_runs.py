@@ -29,7 +29,7 @@ class RunOptions:
     """The options of a run, as plain values where they need no checking yet."""
 
     potential: dict[str, Any]
-    relax: dict[str, Any] | None
+    relax: RelaxSettings | None
     phonons: PhononSettings
     primitive: bool
     allow: tuple[str, ...]
@@ -153,7 +153,7 @@ def _run_structure(
     check_elements({element.symbol for element in structure.composition.elements}, potential)
     relaxer = None
     if options.relax is not None:
-        relaxer = RelaxMaker(settings=RelaxSettings(**options.relax))
+        relaxer = RelaxMaker(settings=options.relax)
     maker = PhononMaker(potential=spec, settings=options.phonons, relax_maker=relaxer)
     if options.rerun:
         evaluation_log_path(structure_hash(structure), potential).unlink(missing_ok=True)

@@ -9,9 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mofonon.cli.options import (
+    AllowOption,
     ConfigOption,
+    DeviceOption,
+    DispersionOption,
+    DtypeOption,
+    FilesArgument,
+    FmaxOption,
+    HeadOption,
     JsonOption,
+    MaxStepsOption,
+    ModelOption,
+    PrimitiveOption,
+    RerunOption,
     StoreOption,
+    SymprecOption,
+    ThreadsOption,
+    option_error,
     parse_numbers,
     set_threads,
     stdout_for_results,
@@ -20,31 +34,16 @@ from mofonon.errors import MofononError, SettingsError
 
 if TYPE_CHECKING:
     from mofonon.cli.phonon_runs import PhononRun
-    from mofonon.lattice.settings import PhononSettings
+    from mofonon.lattice.settings import PhononSettings, RelaxSettings
 
 
 def phonons(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Structures: CIF, POSCAR, extxyz or pymatgen JSON."),
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            help="demo (not for science), chgnet, sevennet-0, a MACE .model file, a MACE "
-            "foundation name, or module:callable of an ASE calculator.",
-        ),
-    ] = "demo",
-    head: Annotated[str | None, typer.Option(help="Head of a multi-head MACE model.")] = None,
-    dispersion: Annotated[
-        Literal["none", "d3bj"], typer.Option(help="Dispersion correction (PBE-D3(BJ)).")
-    ] = "none",
-    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
-    dtype: Annotated[
-        Literal["float64", "float32"], typer.Option(help="Precision of the potential.")
-    ] = "float64",
+    files: FilesArgument = None,
+    model: ModelOption = "demo",
+    head: HeadOption = None,
+    dispersion: DispersionOption = "none",
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float64",
     from_phonopy: Annotated[
         Path | None,
         typer.Option(
@@ -67,37 +66,28 @@ def phonons(
     mesh: Annotated[
         str, typer.Option(help="q-point mesh: one or three integers.")
     ] = "11 11 11",
-    symprec: Annotated[float, typer.Option(help="Symmetry tolerance (\u00c5).")] = 1e-5,
-    fmax: Annotated[
-        float, typer.Option(help="Force threshold of the relaxation (eV/\u00c5).")
-    ] = (1e-6),
-    max_steps: Annotated[int, typer.Option(help="Most steps of the relaxation.")] = 2000,
+    symprec: SymprecOption = 1e-5,
+    fmax: FmaxOption = 1e-6,
+    max_steps: MaxStepsOption = 2000,
     relax: Annotated[bool, typer.Option(help="Relax before the phonons.")] = True,
     cell: Annotated[
         Literal["free", "fixed-volume", "fixed"],
         typer.Option(help="What of the cell relaxes: all, its shape, nothing."),
     ] = "free",
-    primitive: Annotated[
-        bool, typer.Option(help="Reduce to the primitive cell first.")
-    ] = False,
+    primitive: PrimitiveOption = False,
     dos_pitch: Annotated[float, typer.Option(help="Pitch of the DOS (THz).")] = 0.01,
     temperature_max: Annotated[float, typer.Option(help="Highest temperature (K).")] = 1000.0,
     temperature_step: Annotated[float, typer.Option(help="Temperature step (K).")] = 10.0,
     symmetrize: Annotated[
         bool, typer.Option(help="Symmetrize the force constants (acoustic sum rule).")
     ] = True,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(help="Structure check to let pass, by its code; may be repeated."),
-    ] = None,
+    allow: AllowOption = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of figures, tables and the page.")
     ] = Path("mofonon-phonons"),
     store: StoreOption = None,
-    rerun: Annotated[
-        bool, typer.Option("--rerun", help="Compute afresh, whatever was computed before.")
-    ] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    rerun: RerunOption = False,
+    threads: ThreadsOption = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -123,7 +113,7 @@ def phonons(
                 "device": device,
                 "dtype": dtype,
             },
-            relax={"fmax": fmax, "max_steps": max_steps, "cell": cell} if relax else None,
+            relax=_relax_settings(fmax=fmax, max_steps=max_steps, cell=cell) if relax else None,
             phonons=_phonon_settings(
                 supercell=supercell,
                 displacement=displacement,
@@ -150,6 +140,17 @@ def phonons(
         raise typer.Exit(1)
 
 
+def _relax_settings(**settings: Any) -> RelaxSettings:
+    from pydantic import ValidationError
+
+    from mofonon.lattice.settings import RelaxSettings
+
+    try:
+        return RelaxSettings(**settings)
+    except ValidationError as error:
+        raise option_error(error, "mofonon phonons") from None
+
+
 def _phonon_settings(
     *, supercell: str, plus_minus: str, mesh: str, **settings: Any
 ) -> PhononSettings:
@@ -170,14 +171,7 @@ def _phonon_settings(
             **settings,
         )
     except ValidationError as error:
-        raise SettingsError(
-            "; ".join(
-                f"--{'-'.join(str(part) for part in problem['loc']).replace('_', '-')}: "
-                f"{problem['msg']}, not {problem['input']}"
-                for problem in error.errors()
-            ),
-            "see mofonon phonons --help",
-        ) from None
+        raise option_error(error, "mofonon phonons") from None
 
 
 def _print_results(runs: list[PhononRun], page: Path | None, *, as_json: bool) -> None:

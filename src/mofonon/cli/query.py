@@ -44,11 +44,27 @@ HEADERS = {
     "volume": "volume (\u00c5\u00b3)",
     "potential.label": "potential",
     "completed_at": "completed (UTC)",
+    "relaxation.space_group_after.symbol": "space group",
+    "relaxation.fmax": "fmax (eV/\u00c5)",
+    "relaxation.n_force_evaluations": "force evaluations",
+    "bulk_modulus": "bulk modulus (GPa)",
+    "bulk_modulus_derivative": "B0'",
+    "equilibrium_volume": "V0 (\u00c5\u00b3)",
+    "residual": "residual (meV/atom)",
+    "bulk_modulus_from_stress": "from stress (GPa)",
 }
-DEFAULT_COLUMNS = (
-    "document_id,formula_pretty,nsites,space_group.symbol,min_frequency,has_imaginary_modes,"
-    "thermal.zero_point_energy,thermal.heat_capacity_300K,potential.label,completed_at"
-)
+#: Columns of the default table of each kind of document.
+DEFAULT_COLUMNS = {
+    "phonons": "document_id,formula_pretty,nsites,space_group.symbol,min_frequency,"
+    "has_imaginary_modes,thermal.zero_point_energy,thermal.heat_capacity_300K,"
+    "potential.label,completed_at",
+    "relax": "document_id,formula_pretty,nsites,relaxation.space_group_after.symbol,"
+    "relaxation.energy,volume,relaxation.fmax,relaxation.n_force_evaluations,"
+    "potential.label,completed_at",
+    "bulk-modulus": "document_id,formula_pretty,nsites,space_group.symbol,bulk_modulus,"
+    "bulk_modulus_derivative,equilibrium_volume,bulk_modulus_from_stress,residual,"
+    "potential.label,completed_at",
+}
 
 _CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|!=|==|=|<|>)\s*(.+?)\s*$")
 _OPERATORS = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "!=": "$ne"}
@@ -67,7 +83,8 @@ def query(
         str | None, typer.Option(help="Part of the potential's label, or of its sha256.")
     ] = None,
     document_type: Annotated[
-        Literal["phonons", "relax"], typer.Option("--type", help="Kind of document.")
+        Literal["phonons", "relax", "bulk-modulus"],
+        typer.Option("--type", help="Kind of document."),
     ] = "phonons",
     criteria: Annotated[
         str | None, typer.Option(help="MongoDB criteria as JSON, on document fields.")
@@ -87,7 +104,8 @@ def query(
     """
     from mofonon.store import find_documents, open_store
 
-    wanted = [_field(name) for name in (columns or DEFAULT_COLUMNS).split(",") if name.strip()]
+    names = columns or DEFAULT_COLUMNS[document_type]
+    wanted = [_field(name) for name in names.split(",") if name.strip()]
     found = find_documents(
         open_store(store),
         build_criteria(conditions or [], formula, elements, potential, criteria),
@@ -255,7 +273,7 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return f"{value:.4f}" if abs(value) >= 5e-5 or value == 0 else f"{value:.2e}"
     if name == "document_id":
         return str(value)[:8]
     return str(value)

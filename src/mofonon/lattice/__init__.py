@@ -3,24 +3,40 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mofonon.lattice.bulk_modulus import BulkModulusMaker
+    from mofonon.lattice.bulk_modulus_schemas import BulkModulusDoc, BulkModulusSettings
     from mofonon.lattice.flows import PhononMaker
     from mofonon.lattice.jobs import RelaxMaker
+    from mofonon.lattice.qha import QhaMaker
+    from mofonon.lattice.qha_schemas import QhaDoc, QhaSettings
     from mofonon.lattice.schemas import PhononDoc, RelaxDoc
     from mofonon.lattice.settings import PhononSettings, RelaxSettings
 
 __all__ = [
+    "BulkModulusDoc",
+    "BulkModulusMaker",
+    "BulkModulusSettings",
     "PhononDoc",
     "PhononMaker",
     "PhononSettings",
+    "QhaDoc",
+    "QhaMaker",
+    "QhaSettings",
     "RelaxDoc",
     "RelaxMaker",
     "RelaxSettings",
 ]
 
 _HOMES = {
+    "BulkModulusDoc": "bulk_modulus_schemas",
+    "BulkModulusMaker": "bulk_modulus",
+    "BulkModulusSettings": "bulk_modulus_schemas",
     "PhononDoc": "schemas",
     "PhononMaker": "flows",
     "PhononSettings": "settings",
+    "QhaDoc": "qha_schemas",
+    "QhaMaker": "qha",
+    "QhaSettings": "qha_schemas",
     "RelaxDoc": "schemas",
     "RelaxMaker": "jobs",
     "RelaxSettings": "settings",

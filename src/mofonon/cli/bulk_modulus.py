@@ -1,0 +1,168 @@
+"""``mofonon bulk-modulus``: from a CIF to a bulk modulus in one command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mofonon.cli.options import (
+    AllowOption,
+    ConfigOption,
+    DeviceOption,
+    DispersionOption,
+    DtypeOption,
+    FilesArgument,
+    FmaxOption,
+    HeadOption,
+    JsonOption,
+    MaxStepsOption,
+    ModelOption,
+    PrimitiveOption,
+    RerunOption,
+    StoreOption,
+    SymprecOption,
+    ThreadsOption,
+    option_error,
+    set_threads,
+    stdout_for_results,
+)
+from mofonon.errors import SettingsError
+
+if TYPE_CHECKING:
+    from mofonon.cli.bulk_modulus_runs import BulkModulusRun
+    from mofonon.lattice.bulk_modulus_schemas import BulkModulusSettings
+    from mofonon.lattice.settings import RelaxSettings
+
+
+def bulk_modulus(
+    files: FilesArgument = None,
+    model: ModelOption = "demo",
+    head: HeadOption = None,
+    dispersion: DispersionOption = "none",
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float64",
+    max_linear_strain: Annotated[
+        float, typer.Option(help="Largest strain of the cell vectors, both ways.")
+    ] = 0.02,
+    n_points: Annotated[int, typer.Option(help="Volumes, five or more.")] = 7,
+    relax_strained: Annotated[
+        Literal["positions", "positions-and-shape", "none"],
+        typer.Option(help="What relaxes at each volume."),
+    ] = "positions",
+    equation_of_state: Annotated[
+        Literal["birch-murnaghan", "vinet", "murnaghan"],
+        typer.Option(help="The fit that gives the bulk modulus; all three are reported."),
+    ] = "birch-murnaghan",
+    symprec: SymprecOption = 1e-5,
+    fmax: FmaxOption = 1e-6,
+    max_steps: MaxStepsOption = 2000,
+    relax: Annotated[bool, typer.Option(help="Relax cell and positions first.")] = True,
+    primitive: PrimitiveOption = False,
+    allow: AllowOption = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of figures.")] = Path(
+        "mofonon-bulk-modulus"
+    ),
+    store: StoreOption = None,
+    rerun: RerunOption = False,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Relax structures, strain them, and fit equations of state to their energies.
+
+    The default, Birch-Murnaghan over strains of 2 % both ways, is that of Elena et al., npj
+    Comput. Mater. 11, 125 (2025). The stresses give the bulk modulus once more, as a check. A
+    run that was stopped goes on where it was when the same command is given again.
+    """
+    del config
+    set_threads(threads)
+    if not files:
+        raise SettingsError("no structure was given", "mofonon bulk-modulus FILE...")
+    with stdout_for_results():
+        from mofonon.cli import bulk_modulus_runs
+
+        relax_settings, settings = _settings(
+            {"fmax": fmax, "max_steps": max_steps},
+            max_linear_strain=max_linear_strain,
+            n_points=n_points,
+            relax=relax_strained,
+            equation_of_state=equation_of_state.replace("-", "_"),
+            symprec=symprec,
+        )
+        options = bulk_modulus_runs.RunOptions(
+            potential={
+                "model": model,
+                "head": head,
+                "dispersion": None if dispersion == "none" else dispersion,
+                "device": device,
+                "dtype": dtype,
+            },
+            relax=relax_settings if relax else None,
+            bulk_modulus=settings,
+            primitive=primitive,
+            allow=tuple(allow or ()),
+            rerun=rerun,
+        )
+        runs = bulk_modulus_runs.run_all(options, files, store)
+        bulk_modulus_runs.write_figures(runs, output)
+    _print_results(runs, as_json=as_json)
+    failed = [run.error for run in runs if run.error is not None]
+    if failed and len(runs) == 1:
+        raise failed[0]
+    if failed:
+        raise typer.Exit(1)
+
+
+def _settings(
+    threshold: dict[str, Any], **settings: Any
+) -> tuple[RelaxSettings, BulkModulusSettings]:
+    """Make the settings of relaxation and strained cells, with the same threshold."""
+    from pydantic import ValidationError
+
+    from mofonon.lattice.bulk_modulus_schemas import BulkModulusSettings
+    from mofonon.lattice.settings import RelaxSettings
+
+    try:
+        return RelaxSettings(**threshold), BulkModulusSettings(**threshold, **settings)
+    except ValidationError as error:
+        raise option_error(error, "mofonon bulk-modulus") from None
+
+
+def _print_results(runs: list[BulkModulusRun], *, as_json: bool) -> None:
+    if as_json:
+        summaries = [run.summary() for run in runs]
+        typer.echo(json.dumps(summaries[0] if len(summaries) == 1 else summaries, indent=2))
+        return
+    done = [run for run in runs if run.doc is not None]
+    if done:
+        _print_table(done)
+    for run in runs:
+        if run.error is not None and len(runs) > 1:
+            typer.secho(f"{run.name} failed: {run.error}", fg="red", err=True)
+    for run in done:
+        typer.echo(f"figure: {run.figure}")
+
+
+def _print_table(runs: list[BulkModulusRun]) -> None:
+    """Print the results, one column a structure, units in the first column."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from mofonon.lattice.bulk_modulus_summary import bulk_modulus_row
+
+    table = Table(title="bulk modulus", show_lines=True)
+    table.add_column("")
+    columns = [bulk_modulus_row(run.doc) for run in runs if run.doc is not None]
+    for column in columns:
+        table.add_column(column["formula"], justify="right")
+    headers = dict.fromkeys(header for column in columns for header in column)
+    for header in list(headers)[1:]:
+        table.add_row(header, *(column.get(header, "") for column in columns))
+    console = Console()
+    console.print(table)
+    for run in runs:
+        for warning in run.doc.warnings if run.doc is not None else []:
+            console.print(f"{run.name}: {warning}", style="yellow", highlight=False)
