@@ -10,12 +10,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       phonons of Zn-MOF-74 and MOF-5 with the demo model (about 5 minutes)"
+	@echo "make demo       phonons of Zn-MOF-74 and MOF-5 with the demo model (a few minutes)"
 	@echo "make test       all tests"
 	@echo "make test-fast  the quick ones"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     format the code"
-	@echo "make model      distil the demo model anew (about an hour)"
+	@echo "make model      distil the demo model anew (a quarter of an hour)"
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "mofonon needs Python 3.11 or newer: make PYTHON=python3.11"'
@@ -55,7 +55,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 model: $(VENV)/.dev
-	$(BIN)/python tools/distill_demo_model.py
+	$(BIN)/python tools/distill_demo_model.py --work build/demo-model --threads 1
 
 clean:
 	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache

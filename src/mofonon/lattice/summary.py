@@ -107,7 +107,17 @@ def table_row(doc: PhononDoc) -> dict[str, str]:
         "potential": doc.potential.label if doc.potential else "from files",
         "force evaluations": str(doc.n_force_evaluations),
         "seconds": f"{doc.seconds['total']:.1f}",
+        "of the phonon job in potential and numerics": _busy_share(doc),
+        "peak memory (GB)": f"{doc.peak_memory:.2f}",
     }
+
+
+def _busy_share(doc: PhononDoc) -> str:
+    """Share of the phonon job's wall time inside the potential and phonopy's numerics."""
+    if "phonon_job" not in doc.seconds:
+        return ""
+    busy = doc.seconds["potential"] + doc.seconds["analysis"]
+    return f"{busy / doc.seconds['phonon_job']:.0%}"
 
 
 def _arrow(

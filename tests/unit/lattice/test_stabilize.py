@@ -29,7 +29,7 @@ def _simple_cubic(repeat: int | tuple[int, int, int]) -> Structure:
 
 
 def _stabilize(
-    structure, store, supercell=2, max_attempts=6, cell="free", **settings
+    structure, store, supercell=2, max_attempts=6, **settings
 ) -> StabilizeDoc:
     maker = ImaginaryModeMaker(
         potential=_EMT,
@@ -40,7 +40,7 @@ def _stabilize(
             dos_pitch=0.1,
             band_points=3,
         ),
-        relax=RelaxSettings(fmax=1e-5, cell=cell),
+        relax=RelaxSettings(fmax=1e-5),
     )
     flow = maker.make(structure)
     run_locally(flow, store=store, log=False, raise_immediately=True)
@@ -76,7 +76,6 @@ def test_rattle_and_md_alone_lower_the_energy(strategy):
         _simple_cubic((2, 2, 1)),
         _store(),
         supercell=1,
-        cell="fixed",
         strategies=(strategy,),
         max_attempts=2,
     )
