@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -26,6 +25,7 @@ from mofonon.cli.options import (
     SymprecOption,
     ThreadsOption,
     option_error,
+    potential_options,
     set_threads,
     stdout_for_results,
 )
@@ -93,27 +93,16 @@ def bulk_modulus(
             symprec=symprec,
         )
         options = bulk_modulus_runs.RunOptions(
-            potential={
-                "model": model,
-                "head": head,
-                "dispersion": None if dispersion == "none" else dispersion,
-                "device": device,
-                "dtype": dtype,
-            },
+            potential=potential_options(model, head, dispersion, device, dtype),
             relax=relax_settings if relax else None,
             bulk_modulus=settings,
             primitive=primitive,
             allow=tuple(allow or ()),
             rerun=rerun,
         )
-        runs = bulk_modulus_runs.run_all(options, files, store)
-        bulk_modulus_runs.write_figures(runs, output)
-    _print_results(runs, as_json=as_json)
-    failed = [run.error for run in runs if run.error is not None]
-    if failed and len(runs) == 1:
-        raise failed[0]
-    if failed:
-        raise typer.Exit(1)
+        finished = bulk_modulus_runs.run_all(options, files, store)
+        bulk_modulus_runs.write_figures(finished, output)
+    _print_results(finished, as_json=as_json)
 
 
 def _settings(
@@ -131,19 +120,18 @@ def _settings(
         raise option_error(error, "mofonon bulk-modulus") from None
 
 
-def _print_results(runs: list[BulkModulusRun], *, as_json: bool) -> None:
+def _print_results(finished: list[BulkModulusRun], *, as_json: bool) -> None:
+    from mofonon.cli import runs
+
     if as_json:
-        summaries = [run.summary() for run in runs]
-        typer.echo(json.dumps(summaries[0] if len(summaries) == 1 else summaries, indent=2))
-        return
-    done = [run for run in runs if run.doc is not None]
-    if done:
-        _print_table(done)
-    for run in runs:
-        if run.error is not None and len(runs) > 1:
-            typer.secho(f"{run.name} failed: {run.error}", fg="red", err=True)
-    for run in done:
-        typer.echo(f"figure: {run.figure}")
+        runs.print_json([run.summary() for run in finished])
+    else:
+        done = [run for run in finished if run.doc is not None]
+        if done:
+            _print_table(done)
+        for run in done:
+            typer.echo(f"figure: {run.figure}")
+    runs.end(finished)
 
 
 def _print_table(runs: list[BulkModulusRun]) -> None:

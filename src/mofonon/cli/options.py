@@ -20,6 +20,8 @@ from mofonon.errors import SettingsError
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+    from mofonon.lattice.settings import PhononSettings, RelaxSettings
+
 _NUMBER = re.compile(r"-?\d+(\.\d+)?$")
 
 #: Options that take a list of numbers, written 2 2 2, 2,2,2, 2x2x2 or "2 2 2".
@@ -209,3 +211,52 @@ def stdout_for_results() -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(saved, 1)
         os.close(saved)
+
+
+def potential_options(
+    model: str, head: str | None, dispersion: str, device: str, dtype: str
+) -> dict[str, Any]:
+    """Options of the potential as the fields of its spec, with the name in ``model``."""
+    return {
+        "model": model,
+        "head": head,
+        "dispersion": None if dispersion == "none" else dispersion,
+        "device": device,
+        "dtype": dtype,
+    }
+
+
+def relax_settings(command: str, **settings: Any) -> RelaxSettings:
+    """Make the settings of a relaxation; errors name the options of the command."""
+    from pydantic import ValidationError
+
+    from mofonon.lattice.settings import RelaxSettings
+
+    try:
+        return RelaxSettings(**settings)
+    except ValidationError as error:
+        raise option_error(error, command) from None
+
+
+def phonon_settings(
+    command: str, *, supercell: str, plus_minus: str, mesh: str, **settings: Any
+) -> PhononSettings:
+    """Make the settings of phonons from options; errors name the options of the command."""
+    from pydantic import ValidationError
+
+    from mofonon.lattice.settings import PhononSettings, parse_supercell
+
+    points = parse_numbers(mesh)
+    if len(points) == 1:
+        points *= 3
+    if len(points) != 3 or any(point != int(point) for point in points):
+        raise SettingsError(f"a mesh cannot be made of {mesh}", "give one or three integers")
+    try:
+        return PhononSettings(
+            supercell=parse_supercell(parse_numbers(supercell)),
+            plus_minus="auto" if plus_minus == "auto" else plus_minus == "yes",
+            mesh=(int(points[0]), int(points[1]), int(points[2])),
+            **settings,
+        )
+    except ValidationError as error:
+        raise option_error(error, command) from None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,16 +24,16 @@ from mofonon.cli.options import (
     StoreOption,
     SymprecOption,
     ThreadsOption,
-    option_error,
-    parse_numbers,
+    phonon_settings,
+    potential_options,
+    relax_settings,
     set_threads,
     stdout_for_results,
 )
-from mofonon.errors import MofononError, SettingsError
+from mofonon.errors import SettingsError
 
 if TYPE_CHECKING:
     from mofonon.cli.phonon_runs import PhononRun
-    from mofonon.lattice.settings import PhononSettings, RelaxSettings
 
 
 def phonons(
@@ -106,15 +105,12 @@ def phonons(
         from mofonon.cli import phonon_runs
 
         options = phonon_runs.RunOptions(
-            potential={
-                "model": model,
-                "head": head,
-                "dispersion": None if dispersion == "none" else dispersion,
-                "device": device,
-                "dtype": dtype,
-            },
-            relax=_relax_settings(fmax=fmax, max_steps=max_steps, cell=cell) if relax else None,
-            phonons=_phonon_settings(
+            potential=potential_options(model, head, dispersion, device, dtype),
+            relax=relax_settings("mofonon phonons", fmax=fmax, max_steps=max_steps, cell=cell)
+            if relax
+            else None,
+            phonons=phonon_settings(
+                "mofonon phonons",
                 supercell=supercell,
                 displacement=displacement,
                 plus_minus=plus_minus,
@@ -128,67 +124,27 @@ def phonons(
             primitive=primitive,
             allow=tuple(allow or ()),
             rerun=rerun,
-            output=output,
         )
-        runs = phonon_runs.run_all(options, files or [], from_phonopy, store)
-        page = phonon_runs.write_results(runs, output)
-    _print_results(runs, page, as_json=as_json)
-    failed = [run for run in runs if run.error is not None]
-    if len(runs) == 1 and failed and failed[0].error is not None:
-        raise failed[0].error
-    if failed:
-        raise typer.Exit(1)
+        if from_phonopy is not None:
+            structure = files[0] if files else None
+            done = phonon_runs.run_phonopy_file(options, from_phonopy, structure, store)
+        else:
+            done = phonon_runs.run_structures(options, files or [], store)
+        page = phonon_runs.write_results(done, output)
+    _print_results(done, page, as_json=as_json)
 
 
-def _relax_settings(**settings: Any) -> RelaxSettings:
-    from pydantic import ValidationError
+def _print_results(finished: list[PhononRun], page: Path | None, *, as_json: bool) -> None:
+    from mofonon.cli import runs
 
-    from mofonon.lattice.settings import RelaxSettings
-
-    try:
-        return RelaxSettings(**settings)
-    except ValidationError as error:
-        raise option_error(error, "mofonon phonons") from None
-
-
-def _phonon_settings(
-    *, supercell: str, plus_minus: str, mesh: str, **settings: Any
-) -> PhononSettings:
-    from pydantic import ValidationError
-
-    from mofonon.lattice.settings import PhononSettings, parse_supercell
-
-    points = parse_numbers(mesh)
-    if len(points) == 1:
-        points *= 3
-    if len(points) != 3 or any(point != int(point) for point in points):
-        raise SettingsError(f"a mesh cannot be made of {mesh}", "give one or three integers")
-    try:
-        return PhononSettings(
-            supercell=parse_supercell(parse_numbers(supercell)),
-            plus_minus="auto" if plus_minus == "auto" else plus_minus == "yes",
-            mesh=(int(points[0]), int(points[1]), int(points[2])),
-            **settings,
-        )
-    except ValidationError as error:
-        raise option_error(error, "mofonon phonons") from None
-
-
-def _print_results(runs: list[PhononRun], page: Path | None, *, as_json: bool) -> None:
     if as_json:
-        summaries = [run.summary(page) for run in runs]
-        typer.echo(json.dumps(summaries[0] if len(summaries) == 1 else summaries, indent=2))
-        return
-    from mofonon.cli.tables import print_summary_table
+        runs.print_json([run.summary(page) for run in finished])
+    else:
+        from mofonon.cli.tables import print_summary_table
 
-    done = [run for run in runs if run.doc is not None]
-    if done:
-        print_summary_table(done)
-    for run in runs:
-        if run.error is not None and len(runs) > 1:
-            typer.secho(f"{run.name} failed: {run.error}", fg="red", err=True)
-    if page is not None:
-        typer.echo(f"page: {page}")
-
-
-__all__ = ["MofononError", "phonons"]
+        done = [run for run in finished if run.doc is not None]
+        if done:
+            print_summary_table(done)
+        if page is not None:
+            typer.echo(f"page: {page}")
+    runs.end(finished)

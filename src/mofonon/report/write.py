@@ -60,13 +60,18 @@ def write_report(
 
 
 def file_stems(docs: Sequence[PhononDoc], names: Sequence[str] | None = None) -> list[str]:
-    """Beginnings of file names, one for each document, no two alike.
-
-    Letters, digits, and ``. _ + -`` are kept; two that differ only in case count as alike.
-    """
+    """Beginnings of file names, one for each document, as :func:`unique_stems`."""
     wanted = names if names is not None else [doc.formula_pretty or "" for doc in docs]
     if len(wanted) != len(docs):
         raise SettingsError(f"there are {len(docs)} documents but {len(wanted)} names")
+    return unique_stems(wanted)
+
+
+def unique_stems(wanted: Sequence[str]) -> list[str]:
+    """Make names fit for files, no two alike.
+
+    Letters, digits, and ``. _ + -`` are kept; two that differ only in case count as alike.
+    """
     taken: set[str] = set()
     stems = []
     for name in wanted:
