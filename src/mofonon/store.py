@@ -23,6 +23,7 @@ DOCUMENT_TYPES = {
     "relax": "RelaxDoc",
     "bulk-modulus": "BulkModulusDoc",
     "qha": "QhaDoc",
+    "stabilize": "StabilizeDoc",
 }
 
 

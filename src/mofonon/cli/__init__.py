@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mofonon import __version__
-from mofonon.cli import bulk_modulus, doctor, phonons, query
+from mofonon.cli import bulk_modulus, doctor, phonons, qha, query, stabilize
 from mofonon.cli.options import NumberListCommand
 from mofonon.errors import MofononError
 
@@ -20,7 +20,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("phonons", cls=NumberListCommand)(phonons.phonons)
+app.command("stabilize", cls=NumberListCommand)(stabilize.stabilize)
 app.command("bulk-modulus")(bulk_modulus.bulk_modulus)
+app.command("qha", cls=NumberListCommand)(qha.qha)
 app.command("query")(query.query)
 app.command("show")(query.show)
 app.command("doctor")(doctor.doctor)

@@ -33,6 +33,11 @@ HEADERS = {
     "formula_pretty": "formula",
     "nsites": "atoms",
     "space_group.symbol": "space group",
+    "state": "state",
+    "space_group_before": "space group before",
+    "min_frequency_before": "lowest before (THz)",
+    "energy_change_per_atom": "energy change (eV/atom)",
+    "n_attempts": "attempts",
     "min_frequency": "lowest frequency (THz)",
     "has_imaginary_modes": "imaginary",
     "thermal.zero_point_energy": "zero-point energy (kJ/mol)",
@@ -52,6 +57,12 @@ HEADERS = {
     "equilibrium_volume": "V0 (\u00c5\u00b3)",
     "residual": "residual (meV/atom)",
     "bulk_modulus_from_stress": "from stress (GPa)",
+    "cte_linear_300K": "linear CTE 300 K (1e-6/K)",
+    "cte_volumetric_300K": "volumetric CTE 300 K (1e-6/K)",
+    "volume_300K": "volume 300 K (\u00c5\u00b3)",
+    "bulk_modulus_300K": "B 300 K (GPa)",
+    "gruneisen_300K": "Gr\u00fcneisen 300 K",
+    "n_volumes_used": "volumes",
 }
 #: Columns of the default table of each kind of document.
 DEFAULT_COLUMNS = {
@@ -61,8 +72,14 @@ DEFAULT_COLUMNS = {
     "relax": "document_id,formula_pretty,nsites,relaxation.space_group_after.symbol,"
     "relaxation.energy,volume,relaxation.fmax,relaxation.n_force_evaluations,"
     "potential.label,completed_at",
+    "stabilize": "document_id,formula_pretty,nsites,state,space_group_before,"
+    "space_group.symbol,min_frequency_before,min_frequency,energy_change_per_atom,"
+    "n_attempts,potential.label,completed_at",
     "bulk-modulus": "document_id,formula_pretty,nsites,space_group.symbol,bulk_modulus,"
     "bulk_modulus_derivative,equilibrium_volume,bulk_modulus_from_stress,residual,"
+    "potential.label,completed_at",
+    "qha": "document_id,formula_pretty,nsites,space_group.symbol,cte_linear_300K,"
+    "cte_volumetric_300K,volume_300K,bulk_modulus_300K,gruneisen_300K,n_volumes_used,"
     "potential.label,completed_at",
 }
 
@@ -83,7 +100,7 @@ def query(
         str | None, typer.Option(help="Part of the potential's label, or of its sha256.")
     ] = None,
     document_type: Annotated[
-        Literal["phonons", "relax", "bulk-modulus"],
+        Literal["phonons", "relax", "stabilize", "bulk-modulus", "qha"],
         typer.Option("--type", help="Kind of document."),
     ] = "phonons",
     criteria: Annotated[

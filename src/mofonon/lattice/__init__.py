@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from mofonon.lattice.qha_schemas import QhaDoc, QhaSettings
     from mofonon.lattice.schemas import PhononDoc, RelaxDoc
     from mofonon.lattice.settings import PhononSettings, RelaxSettings
+    from mofonon.lattice.stabilize import ImaginaryModeMaker
+    from mofonon.lattice.stabilize_schemas import StabilizeDoc, StabilizeSettings
 
 __all__ = [
     "BulkModulusDoc",
     "BulkModulusMaker",
     "BulkModulusSettings",
+    "ImaginaryModeMaker",
     "PhononDoc",
     "PhononMaker",
     "PhononSettings",
@@ -25,12 +28,15 @@ __all__ = [
     "RelaxDoc",
     "RelaxMaker",
     "RelaxSettings",
+    "StabilizeDoc",
+    "StabilizeSettings",
 ]
 
 _HOMES = {
     "BulkModulusDoc": "bulk_modulus_schemas",
     "BulkModulusMaker": "bulk_modulus",
     "BulkModulusSettings": "bulk_modulus_schemas",
+    "ImaginaryModeMaker": "stabilize",
     "PhononDoc": "schemas",
     "PhononMaker": "flows",
     "PhononSettings": "settings",
@@ -40,6 +46,8 @@ _HOMES = {
     "RelaxDoc": "schemas",
     "RelaxMaker": "jobs",
     "RelaxSettings": "settings",
+    "StabilizeDoc": "stabilize_schemas",
+    "StabilizeSettings": "stabilize_schemas",
 }
 
 

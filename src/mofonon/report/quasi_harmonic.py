@@ -27,6 +27,8 @@ _MUTED = "#5a626e"
 _N_CURVES = 11
 #: Axial expansions closer than this to the mean everywhere are not drawn (1e-6/K).
 _SAME_EXPANSION = 0.05
+#: Below this share of the largest heat capacity Grueneisen parameters are not drawn.
+_LEAST_HEAT_CAPACITY = 0.1
 
 
 def plot_free_energies(doc: QhaDoc) -> Figure:
@@ -77,7 +79,7 @@ def plot_expansion(doc: QhaDoc) -> Figure:
     _draw_expansion(expansion, doc)
     _draw(modulus, doc, series.bulk_moduli, green)
     modulus.set_ylabel("Bulk modulus $B_T$ (GPa)", fontsize=10)
-    _draw(gruneisen, doc, series.gruneisen, vermillion, "thermodynamic")
+    _draw(gruneisen, doc, _where_warm(doc, series.gruneisen), vermillion, "thermodynamic")
     _draw(gruneisen, doc, series.gruneisen_modes, TOTAL.light, "mean over modes")
     gruneisen.set_ylabel("Gr\u00fcneisen parameter", fontsize=10)
     gruneisen.legend(frameon=False, fontsize=8.5)
@@ -153,11 +155,12 @@ def _draw_free_energies(axes: Axes, doc: QhaDoc) -> None:
     equation = get_eos(doc.settings.equation_of_state)
     scale = 1e3 / len(doc.structure)
     zero = parameters[0, 0]
-    for index in chosen:
+    curves = {index: scale * (equation(fine, parameters[index]) - zero) for index in chosen}
+    span = max(map(np.max, curves.values())) - min(map(np.min, curves.values()))
+    heights: list[float] = []
+    for index, curve in curves.items():
         colour = colormaps["plasma"](0.85 * temperatures[index] / max(temperatures[-1], 1.0))
-        axes.plot(
-            fine, scale * (equation(fine, parameters[index]) - zero), color=colour, linewidth=1
-        )
+        axes.plot(fine, curve, color=colour, linewidth=1)
         axes.plot(
             sampled,
             scale * (helmholtz[index] - zero),
@@ -166,15 +169,18 @@ def _draw_free_energies(axes: Axes, doc: QhaDoc) -> None:
             markersize=4,
             color=colour,
         )
-        axes.annotate(
-            f"{temperatures[index]:g} K",
-            (fine[-1], scale * (equation(fine[-1:], parameters[index])[0] - zero)),
-            xytext=(3, -2),
-            textcoords="offset points",
-            fontsize=7.5,
-            color=colour,
-            annotation_clip=False,
-        )
+        crowded = heights and abs(curve[-1] - heights[-1]) < 0.03 * span
+        if not crowded:
+            heights.append(curve[-1])
+            axes.annotate(
+                f"{temperatures[index]:g} K",
+                (fine[-1], curve[-1]),
+                xytext=(3, -2),
+                textcoords="offset points",
+                fontsize=7.5,
+                color=colour,
+                annotation_clip=False,
+            )
     inside = np.array(doc.series.inside)
     axes.plot(
         parameters[inside, 3],
@@ -184,7 +190,7 @@ def _draw_free_energies(axes: Axes, doc: QhaDoc) -> None:
         label="minima",
     )
     axes.set_ylabel("Free energy (meV/atom)", fontsize=10)
-    axes.legend(frameon=False, fontsize=8.5, loc="lower left")
+    axes.legend(frameon=False, fontsize=8.5, loc="upper center")
 
 
 def _draw_expansion(axes: Axes, doc: QhaDoc) -> None:
@@ -219,6 +225,16 @@ def _draw(
     )
     if not inside.all():
         axes.plot(temperatures, curve, color=colour, linewidth=1.0, linestyle=(0, (1, 2)))
+
+
+def _where_warm(doc: QhaDoc, values: Sequence[float | None]) -> list[float | None]:
+    """Values but for the lowest temperatures, where they are a quotient of small numbers."""
+    capacities = _floats(doc.series.heat_capacities_p)
+    least = _LEAST_HEAT_CAPACITY * np.nanmax(capacities)
+    return [
+        value if capacity > least else None
+        for value, capacity in zip(values, capacities, strict=True)
+    ]
 
 
 def _floats(values: Sequence[float | None]) -> Floats:

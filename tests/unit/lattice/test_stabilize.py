@@ -28,9 +28,7 @@ def _simple_cubic(repeat: int | tuple[int, int, int]) -> Structure:
     return AseAtomsAdaptor.get_structure(bulk("Cu", "sc", a=2.4).repeat(repeat))
 
 
-def _stabilize(
-    structure, store, supercell=2, max_attempts=6, **settings
-) -> StabilizeDoc:
+def _stabilize(structure, store, supercell=2, max_attempts=6, **settings) -> StabilizeDoc:
     maker = ImaginaryModeMaker(
         potential=_EMT,
         settings=StabilizeSettings(max_attempts=max_attempts, **settings),

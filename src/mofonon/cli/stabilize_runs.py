@@ -1,0 +1,133 @@
+"""What ``mofonon stabilize`` does for each structure, without the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobflow import JobStore
+
+from mofonon.cli import runs
+from mofonon.cli.runs import StructureRun
+from mofonon.lattice.jobs import evaluation_log_path
+from mofonon.lattice.settings import PhononSettings, RelaxSettings
+from mofonon.lattice.stabilize import ImaginaryModeMaker
+from mofonon.lattice.stabilize_schemas import StabilizeDoc, StabilizeSettings
+from mofonon.potentials import PotentialDescription, PotentialSpec
+from mofonon.structures import structure_hash
+
+#: Unit of each field of the JSON summary.
+UNITS = {
+    "min_frequency": "THz",
+    "min_frequency_before": "THz",
+    "energy_change_per_atom": "eV/atom",
+    "amplitude": "A",
+}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of a run."""
+
+    potential: dict[str, Any]
+    relax: RelaxSettings
+    phonons: PhononSettings
+    stabilize: StabilizeSettings
+    primitive: bool
+    allow: tuple[str, ...]
+    rerun: bool
+
+
+@dataclass
+class StabilizeRun(StructureRun[StabilizeDoc]):
+    """One structure: its document and files, or the error that it ended with."""
+
+    structure_file: Path | None = None
+    figure: Path | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Plain data of this run for ``--json``."""
+        if self.doc is None:
+            return self.failure()
+        doc = self.doc
+        return {
+            "file": self.name,
+            "formula": doc.formula_pretty,
+            "n_atoms": doc.nsites,
+            "state": doc.state,
+            "space_group": {"before": doc.space_group_before, "after": doc.space_group.symbol},
+            "min_frequency_before": doc.min_frequency_before,
+            "min_frequency": doc.min_frequency,
+            "energy_change_per_atom": doc.energy_change_per_atom,
+            "n_attempts": doc.n_attempts,
+            "best_attempt": doc.best_attempt,
+            "attempts": [attempt.model_dump(mode="json") for attempt in doc.attempts],
+            "n_force_evaluations": doc.n_force_evaluations,
+            "potential": doc.potential.model_dump(mode="json"),
+            "notice": doc.notice,
+            "warnings": doc.warnings,
+            "phonon_document": doc.phonon_document,
+            "document_id": self.document_id,
+            "calculation_id": doc.calculation_id,
+            "reused": self.reused,
+            "structure_file": str(self.structure_file.resolve())
+            if self.structure_file
+            else None,
+            "figure": str(self.figure.resolve()) if self.figure else None,
+            "units": UNITS,
+        }
+
+
+def run_all(
+    options: RunOptions, files: list[Path], store_path: Path | None
+) -> list[StabilizeRun]:
+    """Run all structures; the failure of one does not stop the others."""
+    store = runs.open_noted_store(store_path)
+    spec, potential = runs.noted_potential(options.potential)
+    todo = [StabilizeRun(str(path)) for path in files]
+    runs.run_each(todo, lambda run: _run_structure(run, options, spec, potential, store))
+    return todo
+
+
+def write_results(finished: list[StabilizeRun], folder: Path) -> None:
+    """Write the best structure (CIF) and the ladder of attempts of each run."""
+    done = [run for run in finished if run.doc is not None]
+    if not done:
+        return
+    from mofonon.report.attempts import write_attempts
+    from mofonon.report.write import unique_stems
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for run, stem in zip(done, unique_stems([run.stem for run in done]), strict=True):
+        if run.doc is not None:
+            run.structure_file = folder / f"{stem}-{run.doc.state}.cif"
+            run.doc.structure.to(str(run.structure_file), significant_figures=15)
+            run.figure = write_attempts(run.doc, folder / "figures", stem)
+
+
+def _run_structure(
+    run: StabilizeRun,
+    options: RunOptions,
+    spec: PotentialSpec,
+    potential: PotentialDescription,
+    store: JobStore,
+) -> None:
+    structure = runs.load_structure(
+        Path(run.name),
+        primitive=options.primitive,
+        symprec=options.phonons.symprec,
+        allow=options.allow,
+    )
+    runs.check_known(structure, potential)
+    maker = ImaginaryModeMaker(
+        potential=spec,
+        settings=options.stabilize,
+        phonons=options.phonons,
+        relax=options.relax,
+    )
+    if options.rerun:
+        evaluation_log_path(structure_hash(structure), potential).unlink(missing_ok=True)
+    elif runs.reuse(run, store, maker.calculation_id(structure), "stabilize", StabilizeDoc):
+        return
+    runs.execute(run, maker.make(structure), store, StabilizeDoc)

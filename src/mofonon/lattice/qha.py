@@ -1,0 +1,350 @@
+"""Quasi-harmonic approximation as jobs: relax, phonons at each volume, fits.
+
+Each volume is a job of its own, so that volumes spread over workers; all start from the
+relaxed structure, strained. A job that was killed and runs again evaluates only what is
+missing in its log of evaluations.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobflow import CURRENT_JOB, Flow, Job, Maker, OutputReference, Response, job
+from pymatgen.core import Structure
+
+from mofonon import progress
+from mofonon.arrays import EncodedArray
+from mofonon.errors import SettingsError
+from mofonon.lattice.jobs import (
+    RelaxMaker,
+    evaluation_log_path,
+    relax_and_compute_phonons,
+)
+from mofonon.lattice.qha_documents import qha_calculation_id, qha_document
+from mofonon.lattice.qha_schemas import QhaDoc, QhaSettings, VolumePoint
+from mofonon.lattice.qha_volumes import Volume, fit_volumes, strains_to_add, used_volumes
+from mofonon.lattice.schemas import PhononDoc, RelaxDoc, RelaxSummary, ThermalSummary
+from mofonon.lattice.settings import PhononSettings
+from mofonon.potentials import PotentialSpec, describe_potential
+from mofonon.structures import structure_hash
+
+
+@job(data=[EncodedArray], output_schema=PhononDoc)
+def compute_volume(
+    structure: Structure,
+    linear_strain: float,
+    potential: PotentialSpec,
+    settings: QhaSettings,
+    phonons: PhononSettings,
+) -> PhononDoc:
+    """Strain a structure, relax it at that volume, compute its phonons.
+
+    Parameters
+    ----------
+    structure : Structure
+        The relaxed structure.
+    linear_strain : float
+        Strain of the cell vectors; fractional coordinates stay.
+    potential : PotentialSpec
+        The potential.
+    settings : QhaSettings
+        What relaxes, and how far.
+    phonons : PhononSettings
+        Phonons.
+    """
+    index = settings.index_of(linear_strain)
+    if 0 <= index < settings.n_volumes:
+        progress.report("volumes", index, settings.n_volumes)
+    doc = relax_and_compute_phonons(
+        strain_isotropically(structure, linear_strain),
+        potential,
+        one_more_temperature(phonons),
+        settings.relax_settings(),
+    )
+    if 0 <= index < settings.n_volumes:
+        detail = f"linear strain {100 * linear_strain:+.2f} %"
+        progress.report("volumes", index + 1, settings.n_volumes, detail)
+    return doc
+
+
+@job(data=[EncodedArray], output_schema=QhaDoc)
+def fit_quasi_harmonic(
+    structure: Structure,
+    volumes: list[dict[str, Any]],
+    potential: PotentialSpec,
+    settings: QhaSettings,
+    phonons: PhononSettings,
+    relaxation: RelaxDoc | None = None,
+    n_extensions: int = 0,
+) -> QhaDoc | Response[Any]:
+    """Fit the free energies of all volumes; where the range is too small, add volumes.
+
+    Parameters
+    ----------
+    structure : Structure
+        The structure at zero strain.
+    volumes : list of dict
+        The volumes, as :func:`refer_to_volume` has them.
+    potential : PotentialSpec
+        The potential of all of them.
+    settings : QhaSettings
+        Volumes and fits.
+    phonons : PhononSettings
+        Phonons at each volume.
+    relaxation : RelaxDoc, optional
+        The relaxation that gave the structure; its summary becomes part of the document.
+    n_extensions : int
+        How many times volumes were added before.
+
+    Returns
+    -------
+    QhaDoc or Response
+        The document; or more volumes and this job again in its place.
+
+    Raises
+    ------
+    QuasiHarmonicError
+        When too few volumes have no imaginary modes, or there is no minimum.
+    """
+    start = time.perf_counter()
+    found = [read_volume(fields, settings) for fields in volumes]
+    result = fit_volumes(used_volumes(found, settings), settings)
+    if n_extensions < settings.max_extensions:
+        strains = strains_to_add([volume.point for volume in found], result, settings)
+        if strains:
+            known = [
+                refer_to_volume(OutputReference(entry["document_id"]), entry["linear_strain"])
+                for entry in volumes
+            ]
+            arguments = (potential, settings, phonons)
+            added = volume_jobs(structure, strains, *arguments)
+            entries = known + [
+                refer_to_volume(each.output, strain)
+                for each, strain in zip(added, strains, strict=True)
+            ]
+            return replace_by(
+                added,
+                fit_quasi_harmonic(
+                    structure, entries, *arguments, relaxation, n_extensions + 1
+                ),
+            )
+    description = describe_potential(potential)
+    summary = relaxation.relaxation if relaxation is not None else None
+    input_hash = relaxation.input_hash if relaxation is not None else structure_hash(structure)
+    return qha_document(
+        structure,
+        found,
+        result,
+        settings,
+        phonons,
+        relaxation=summary,
+        potential=description,
+        start=start,
+        input_hash=input_hash,
+        calculation_id=qha_calculation_id(
+            input_hash, description, summary.settings if summary else None, settings, phonons
+        ),
+        n_extensions=n_extensions,
+    )
+
+
+def strain_isotropically(structure: Structure, linear_strain: float) -> Structure:
+    """Copy of a structure with all cell vectors strained alike, atoms with them."""
+    strained: Structure = structure.apply_strain(linear_strain, inplace=False)
+    return strained
+
+
+def one_more_temperature(phonons: PhononSettings) -> PhononSettings:
+    """Add a temperature: the fits spend the last one on differences."""
+    highest = phonons.temperature_max + phonons.temperature_step
+    return phonons.model_copy(update={"temperature_max": highest})
+
+
+def volume_jobs(
+    structure: Any,
+    strains: list[float],
+    potential: PotentialSpec,
+    settings: QhaSettings,
+    phonons: PhononSettings,
+) -> list[Job]:
+    """One job for each linear strain; the structure may be a reference."""
+    jobs = []
+    for strain in strains:
+        made = compute_volume(structure, strain, potential, settings, phonons)
+        made.name = f"phonons at linear strain {100 * strain:+.2f} %"
+        jobs.append(made)
+    return jobs
+
+
+def refer_to_volume(output: OutputReference, linear_strain: float) -> dict[str, Any]:
+    """Refer to what the fits need of a volume; force constants are not among it."""
+    return {
+        "linear_strain": linear_strain,
+        "document_id": output.uuid,
+        "cell": output.cell,
+        "space_group": output.space_group,
+        "relaxation": output.relaxation,
+        "thermal": output.thermal,
+        "min_frequency": output.min_frequency,
+        "n_imaginary_modes": output.n_imaginary_modes,
+        "qpoints": output.arrays.qpoints,
+        "weights": output.arrays.qpoint_weights,
+        "frequencies": output.arrays.frequencies,
+        "n_force_evaluations": output.n_force_evaluations,
+        "seconds": output.seconds,
+        "warnings": output.warnings,
+    }
+
+
+def read_volume(fields: dict[str, Any], settings: QhaSettings) -> Volume:
+    """Read the same, after jobflow has put values in the place of references."""
+    relaxation = RelaxSummary.model_validate(fields["relaxation"])
+    imaginary = bool(fields["n_imaginary_modes"])
+    point = VolumePoint(
+        **{name: fields[name] for name in VolumePoint.model_fields if name in fields},
+        energy=relaxation.energy,
+        n_relax_evaluations=relaxation.n_force_evaluations,
+        used=settings.allow_imaginary or not imaginary,
+    )
+    return Volume(
+        point=point,
+        thermal=ThermalSummary.model_validate(fields["thermal"]),
+        qpoints=fields["qpoints"].decode(),
+        weights=fields["weights"].decode(),
+        frequencies=fields["frequencies"].decode(),
+        warnings=fields["warnings"],
+    )
+
+
+def replace_by(jobs: list[Job], last: Job) -> Response[Any]:
+    """Replace the running job by others, the last of which takes its place.
+
+    The last one gets the id of the running job, so that references to it stay good and its
+    document is stored once. (With an ``output`` jobflow would add a job that copies it.)
+    """
+    running = CURRENT_JOB.job
+    last.set_uuid(running.uuid)
+    last.index = running.index + 1
+    last.name = running.name
+    return Response(replace=Flow([*jobs, last], name="more volumes"))
+
+
+@dataclass
+class QhaMaker(Maker):
+    """Relax a structure, compute phonons at volumes around it, fit the free energies.
+
+    Parameters
+    ----------
+    name : str
+        Name of the flow.
+    potential : PotentialSpec
+        The potential, of the relaxation too.
+    settings : QhaSettings
+        Volumes, what relaxes at each, fits.
+    phonons : PhononSettings
+        Phonons at each volume, and the temperatures.
+    relax_maker : RelaxMaker or None
+        How to relax first, at zero pressure; its potential is replaced by the one above.
+        None takes the structure as it is.
+
+    Examples
+    --------
+    >>> from mofonon.lattice import QhaMaker
+    >>> QhaMaker().settings.n_volumes
+    11
+    """
+
+    name: str = "qha"
+    potential: PotentialSpec = field(default_factory=lambda: PotentialSpec(family="demo"))
+    settings: QhaSettings = field(default_factory=QhaSettings)
+    phonons: PhononSettings = field(default_factory=PhononSettings)
+    relax_maker: RelaxMaker | None = field(default_factory=RelaxMaker)
+
+    def __post_init__(self) -> None:
+        """Refuse settings that would fail only after all volumes are computed.
+
+        Raises
+        ------
+        SettingsError
+            When there are too few temperatures for differences.
+        """
+        highest, step = self.phonons.temperature_max, self.phonons.temperature_step
+        if highest < step:
+            raise SettingsError(
+                f"the highest temperature, {highest:g} K, is below the step of {step:g} K",
+                "raise --temperature-max or lower --temperature-step",
+            )
+
+    def calculation_id(self, structure: Structure) -> str:
+        """Identity of the calculation: input structure, potential and settings.
+
+        The document that :meth:`make` leads to has the same, so that what was computed
+        before can be found.
+        """
+        return qha_calculation_id(
+            structure_hash(structure),
+            describe_potential(self.potential),
+            self.relax_maker.settings if self.relax_maker is not None else None,
+            self.settings,
+            self.phonons,
+        )
+
+    def evaluation_logs(self, relaxed: Structure) -> list[Path]:
+        """Where the evaluations of each volume are, or would be, kept.
+
+        Parameters
+        ----------
+        relaxed : Structure
+            The structure at zero strain.
+        """
+        description = describe_potential(self.potential)
+        beyond = self.settings.max_extensions * self.settings.n_added
+        strains = [
+            self.settings.linear_strain(index)
+            for index in range(-beyond, self.settings.n_volumes + beyond)
+        ]
+        return [
+            evaluation_log_path(
+                structure_hash(strain_isotropically(relaxed, strain)), description
+            )
+            for strain in strains
+        ]
+
+    def make(self, structure: Structure, prev_dir: str | None = None) -> Flow:
+        """Make the flow of one structure; its last output is a QhaDoc.
+
+        Parameters
+        ----------
+        structure : Structure
+            The structure, or a reference to the output of another job.
+        prev_dir : str, optional
+            Not used; there for composition with atomate2's Makers.
+        """
+        del prev_dir
+        jobs: list[Flow | Job] = []
+        source: Any = structure
+        relaxation: Any = None
+        if self.relax_maker is not None:
+            relaxer = RelaxMaker(
+                name=self.relax_maker.name,
+                potential=self.potential,
+                settings=self.relax_maker.settings,
+                symprec=self.phonons.symprec,
+            )
+            relax_job = relaxer.make(structure)
+            jobs.append(relax_job)
+            relaxation, source = relax_job.output, relax_job.output.structure
+        strains = self.settings.linear_strains()
+        arguments = (self.potential, self.settings, self.phonons)
+        volumes = volume_jobs(source, strains, *arguments)
+        entries = [
+            refer_to_volume(each.output, strain)
+            for each, strain in zip(volumes, strains, strict=True)
+        ]
+        fit_job = fit_quasi_harmonic(source, entries, *arguments, relaxation)
+        fit_job.name = self.name
+        jobs += [*volumes, fit_job]
+        return Flow(jobs, output=fit_job.output, name=self.name)
