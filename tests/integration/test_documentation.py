@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/phonons.md", "docs/stores.md"]
+PAGES = [
+    "README.md",
+    *sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md")),
+]
 
 
 def _blocks(language: str) -> list[tuple[str, str]]:

@@ -125,7 +125,9 @@ def test_kill_9_in_the_middle_repeats_no_finished_volume(mofonon, aluminium_cif,
     changed = [name for name in before if after[name] != before[name]]
     assert len(changed) <= 1  # at most the volume that it was killed in went on
     whole = json.loads(mofonon(*arguments, "--rerun").stdout)
-    assert whole["series"] == resumed["series"]
+    energies = [[point["energy"] for point in run["points"]] for run in (whole, resumed)]
+    assert energies[0] == pytest.approx(energies[1], rel=1e-12)
+    assert whole["series"]["volumes"] == pytest.approx(resumed["series"]["volumes"], rel=1e-7)
 
 
 def _records(folder: Path) -> Counter[str]:

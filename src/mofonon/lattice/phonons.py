@@ -5,7 +5,7 @@ Three steps that a script can call one by one::
     phonon = displaced_supercells(atoms, PhononSettings())
     forces = supercell_forces(phonon, calculator)
     set_force_constants(phonon, forces)
-    modes = mofonon.lattice.analysis.analyse_phonons(phonon, PhononSettings())
+    modes = analyse_phonons(phonon, PhononSettings())
 """
 
 from __future__ import annotations
@@ -22,7 +22,23 @@ from phonopy.structure.atoms import PhonopyAtoms
 
 from mofonon import progress
 from mofonon.errors import ForceConstantsError
+from mofonon.lattice.analysis import analyse_phonons
 from mofonon.lattice.settings import PhononSettings
+
+__all__ = [
+    "SupercellForces",
+    "analyse_phonons",
+    "displaced_supercells",
+    "n_displacements",
+    "needs_undisplaced_forces",
+    "set_force_constants",
+    "shortest_supercell_height",
+    "single_displacements",
+    "supercell_forces",
+    "symmetrize_force_constants",
+    "to_atoms",
+    "to_phonopy_atoms",
+]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from mofonon.arrays import EncodedArray
 from mofonon.errors import MofononError
 from mofonon.lattice.documents import find_space_group, phonon_calculation_id
-from mofonon.lattice.flows import PhononMaker
 from mofonon.lattice.jobs import logged_calculator, relax_and_compute_phonons
 from mofonon.lattice.perturb import Perturbation, perturb, scaled_settings
 from mofonon.lattice.phonons import to_phonopy_atoms
@@ -357,6 +356,3 @@ def _warnings(records: list[Attempt], *, stable: bool, notice: str | None) -> li
             "of the potential, or the supercell is too small"
         )
     return found
-
-
-__all__ = ["ImaginaryModeMaker", "PhononMaker", "StabilizeDoc", "StabilizeSettings"]

@@ -163,6 +163,20 @@ def test_volumes_with_imaginary_modes_are_left_out_and_listed(store, tmp_path):
     assert marked.warnings[0] == marked.notice
 
 
+def test_axes_of_a_hexagonal_metal(store, tmp_path):
+    """Its expansions along a, b and c add up to the volumetric one; a and b are equal."""
+    structure = _structure(bulk("Ni", "hcp", a=2.49, c=4.07))
+    settings = QhaSettings(n_volumes=6, max_linear_strain=0.015, fmax=1e-5)
+    doc = _run(_maker(settings), structure, store, tmp_path)
+    assert doc.space_group.symbol == "P6_3/mmc"
+    assert not doc.excluded_volumes
+    assert doc.cte_a_300K == pytest.approx(doc.cte_b_300K, rel=1e-4)
+    assert abs(doc.cte_a_300K / doc.cte_c_300K - 1) > 1e-3
+    total = doc.cte_a_300K + doc.cte_b_300K + doc.cte_c_300K
+    assert total == pytest.approx(doc.cte_volumetric_300K, rel=1e-3)
+    assert doc.series.gamma == pytest.approx([120] * len(doc.series.gamma), abs=1e-3)
+
+
 def test_each_volume_is_a_phonon_document(store, tmp_path, aluminium):
     settings = QhaSettings(n_volumes=6, fmax=1e-5, max_extensions=0)
     doc = _run(_maker(settings), _structure(aluminium), store, tmp_path)
@@ -213,6 +227,11 @@ def test_settings_that_contradict_each_other_are_refused():
     assert QhaMaker().calculation_id(_structure(bulk("Al"))) != QhaMaker(
         settings=QhaSettings(n_volumes=9)
     ).calculation_id(_structure(bulk("Al")))
+
+
+def test_too_few_temperatures_are_refused_before_anything_is_computed():
+    with pytest.raises(SettingsError, match="below the step of 10 K"):
+        QhaMaker(phonons=PhononSettings(temperature_max=5))
 
 
 def test_isotropic_strain(aluminium):
