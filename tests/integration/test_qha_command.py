@@ -125,6 +125,7 @@ def test_kill_9_in_the_middle_repeats_no_finished_volume(mofonon, aluminium_cif,
     changed = [name for name in before if after[name] != before[name]]
     assert len(changed) <= 1  # at most the volume that it was killed in went on
     whole = json.loads(mofonon(*arguments, "--rerun").stdout)
+    # to the last digits: what EMT gives depends on the neighbour list that it had before
     energies = [[point["energy"] for point in run["points"]] for run in (whole, resumed)]
     assert energies[0] == pytest.approx(energies[1], rel=1e-12)
     assert whole["series"]["volumes"] == pytest.approx(resumed["series"]["volumes"], rel=1e-7)
@@ -160,6 +161,7 @@ def test_bad_input_is_an_error_with_a_remedy(mofonon, aluminium_cif, arguments, 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_too_few_stable_volumes_fail_with_the_list(mofonon, tmp_path):
     path = tmp_path / "platinum.cif"
     write(path, bulk("Pt", "fcc", a=3.92))

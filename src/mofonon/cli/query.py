@@ -271,17 +271,37 @@ def _print_rows(rows: list[dict[str, Any]], wanted: list[str], output_format: st
         writer.writeheader()
         writer.writerows(rows)
         return
+    _print_table(rows, wanted)
+    typer.echo(_count(rows), err=True)
+
+
+def _print_table(rows: list[dict[str, Any]], wanted: list[str]) -> None:
+    """Print as many columns as the terminal is wide; all of them where it is none."""
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
+    if not console.is_terminal:
+        console.width = 1000
+    cells = {name: [_cell(name, row[name]) for row in rows] for name in wanted}
     table = Table()
+    shown: list[str] = []
+    room = console.width - 1
     for name in wanted:
+        words = HEADERS.get(name, name).split()
+        width = max(len(text) for text in [*words, *cells[name]]) + 3
+        if width > room and shown:
+            break
+        room -= width
+        shown.append(name)
         numeric = any(isinstance(row[name], int | float) for row in rows)
         table.add_column(HEADERS.get(name, name), justify="right" if numeric else "left")
-    for row in rows:
-        table.add_row(*(_cell(name, row[name]) for name in wanted))
-    Console().print(table)
-    typer.echo(_count(rows), err=True)
+    for texts in zip(*(cells[name] for name in shown), strict=True):
+        table.add_row(*texts)
+    console.print(table)
+    if len(shown) < len(wanted):
+        left_out = ", ".join(wanted[len(shown) :])
+        typer.echo(f"no room for {left_out}: --columns chooses, --format csv has all", err=True)
 
 
 def _cell(name: str, value: Any) -> str:

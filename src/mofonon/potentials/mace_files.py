@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -114,8 +115,8 @@ def load_mace(path: Path, device: str) -> nn.Module:
     if not data:
         raise PotentialFileError(f"the model file {path} is empty", "copy or train it again")
     try:
-        import mace.modules  # noqa: F401 - classes that the pickle names
-
+        with contextlib.redirect_stdout(io.StringIO()):  # mace names what it does without
+            import mace.modules  # noqa: F401 - classes that the pickle names
         model: Any = torch.load(io.BytesIO(data), map_location=device, weights_only=False)
     except Exception as error:  # torch.load raises a dozen kinds for a damaged file
         raise PotentialFileError(

@@ -16,10 +16,12 @@ from mofonon.lattice.phonons import to_phonopy_atoms
 from mofonon.lattice.qha import strain_isotropically
 from mofonon.lattice.qha_doubts import doubts
 from mofonon.lattice.qha_schemas import VolumePoint
+from mofonon.lattice.qha_summary import UNITS, qha_row, summarize_qha
 from mofonon.lattice.qha_volumes import strains_to_add
 from mofonon.lattice.quasi_harmonic import QuasiHarmonicResult
 from mofonon.lattice.schemas import CellParameters, SpaceGroup
 from mofonon.potentials import PotentialSpec
+from mofonon.report.quasi_harmonic import plot_expansion, plot_free_energies
 from mofonon.store import find_documents
 
 EMT_SPEC = PotentialSpec.from_name("ase.calculators.emt:EMT")
@@ -85,6 +87,9 @@ def test_aluminium_equals_phonopy_by_hand(store, tmp_path, aluminium):
     assert doc.seconds["total"] > doc.seconds["potential"] > 0
     assert not doc.excluded_volumes
     assert doc.highest_temperature == 600
+    summary = summarize_qha(doc, "id")
+    numbers = {name for name, value in summary.items() if isinstance(value, float)}
+    assert numbers <= set(UNITS)
 
 
 def _phonons(atoms: Atoms) -> Phonopy:
@@ -161,6 +166,10 @@ def test_volumes_with_imaginary_modes_are_left_out_and_listed(store, tmp_path):
     assert marked.imaginary_modes_left_out
     assert "imaginary modes were left out" in marked.notice
     assert marked.warnings[0] == marked.notice
+    for plot in (plot_expansion, plot_free_energies):
+        assert "imaginary modes were left out" in plot(marked)._supxlabel.get_text()
+        assert plot(doc)._supxlabel is None
+    assert "only their real modes used" in qha_row(marked)["with imaginary modes"]
 
 
 def test_axes_of_a_hexagonal_metal(store, tmp_path):
