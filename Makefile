@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       phonons of Zn-MOF-74 and MOF-5 with the demo model (a few minutes)"
+	@echo "make demo       phonons, bulk modulus and expansion with the demo model (a few minutes)"
 	@echo "make test       all tests"
 	@echo "make test-fast  the quick ones"
 	@echo "make lint       ruff and mypy"
@@ -37,6 +37,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.torch
 
 demo: $(VENV)/.run
 	$(BIN)/mofonon phonons --config docs/examples/demo.yaml
+	$(BIN)/mofonon bulk-modulus --config docs/examples/bulk-modulus-demo.yaml
+	$(BIN)/mofonon qha --config docs/examples/qha-demo.yaml
+	@echo "page of the phonons: demo-output/page.html; figures: demo-output/figures"
 
 test: $(VENV)/.dev
 	MOFONON_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(JOBS) --dist loadfile

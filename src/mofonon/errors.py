@@ -109,6 +109,10 @@ class StoreError(MofononError):
     """A job store cannot be opened, read or written."""
 
 
+class OutputError(MofononError):
+    """Figures, tables or a page cannot be written."""
+
+
 class ArrayCodecError(StoreError):
     """An encoded array is damaged or of a dtype that is not allowed."""
 

@@ -228,6 +228,45 @@ def test_bad_input_is_an_error_with_a_remedy(mofonon, tmp_path, prepare, argumen
     assert done.stdout == ""
 
 
+def test_an_output_folder_that_cannot_be_written_loses_nothing(mofonon, alloy_cif, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    arguments = ("phonons", alloy_cif, *_EMT, *_QUICK, "--json")
+    done = mofonon(*arguments, "--output", tmp_path / "taken", check=False)
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "the documents are in the store" in done.stderr
+    assert "Traceback" not in done.stderr
+    count = tmp_path / "count"
+    again = json.loads(mofonon(*arguments, COUNT_EVALUATIONS=str(count)).stdout)
+    assert again["reused"]
+    assert not count.exists()
+
+
+def test_a_store_that_fails_while_writing_loses_no_evaluation(mofonon, alloy_cif, tmp_path):
+    """The database is locked by another process for longer than SQLite waits."""
+    import sqlite3
+
+    count = tmp_path / "count"
+    arguments = ("phonons", alloy_cif, *_EMT, *_QUICK, "--json")
+    mofonon("query")  # makes the store
+    mofonon(*arguments, "--mesh", "3", COUNT_EVALUATIONS=str(count))
+    made = len(count.read_text().splitlines())
+    databases = list((tmp_path / "store").rglob("*.collection"))
+    assert databases
+    locks = [sqlite3.connect(path) for path in databases]
+    for lock in locks:
+        lock.execute("BEGIN EXCLUSIVE")
+    done = mofonon(*arguments, COUNT_EVALUATIONS=str(count), check=False)
+    for lock in locks:
+        lock.rollback()
+        lock.close()
+    assert done.returncode == 1
+    assert "remedy: " in done.stderr
+    assert "Traceback" not in done.stderr
+    mofonon(*arguments, COUNT_EVALUATIONS=str(count))
+    assert len(count.read_text().splitlines()) == made
+
+
 def test_partial_occupancy_is_refused(mofonon, tmp_path):
     path = tmp_path / "half.cif"
     path.write_text("""data_half

@@ -82,7 +82,7 @@ def bulk_modulus(
     if not files:
         raise SettingsError("no structure was given", "mofonon bulk-modulus FILE...")
     with stdout_for_results():
-        from mofonon.cli import bulk_modulus_runs
+        from mofonon.cli import bulk_modulus_runs, runs
 
         relax_settings, settings = _settings(
             {"fmax": fmax, "max_steps": max_steps},
@@ -101,7 +101,8 @@ def bulk_modulus(
             rerun=rerun,
         )
         finished = bulk_modulus_runs.run_all(options, files, store)
-        bulk_modulus_runs.write_figures(finished, output)
+        with runs.writing(output):
+            bulk_modulus_runs.write_figures(finished, output)
     _print_results(finished, as_json=as_json)
 
 

@@ -102,7 +102,7 @@ def phonons(
             "no structure was given", "mofonon phonons FILE..., or --from-phonopy FILE"
         )
     with stdout_for_results():
-        from mofonon.cli import phonon_runs
+        from mofonon.cli import phonon_runs, runs
 
         options = phonon_runs.RunOptions(
             potential=potential_options(model, head, dispersion, device, dtype),
@@ -130,7 +130,8 @@ def phonons(
             done = phonon_runs.run_phonopy_file(options, from_phonopy, structure, store)
         else:
             done = phonon_runs.run_structures(options, files or [], store)
-        page = phonon_runs.write_results(done, output)
+        with runs.writing(output):
+            page = phonon_runs.write_results(done, output)
     _print_results(done, page, as_json=as_json)
 
 

@@ -118,7 +118,7 @@ def qha(
     if not files:
         raise SettingsError("no structure was given", "mofonon qha FILE...")
     with stdout_for_results():
-        from mofonon.cli import qha_runs
+        from mofonon.cli import qha_runs, runs
 
         threshold = {"fmax": fmax, "max_steps": max_steps}
         options = qha_runs.RunOptions(
@@ -151,7 +151,8 @@ def qha(
             rerun=rerun,
         )
         finished = qha_runs.run_structures(options, files, store)
-        qha_runs.write_figures(finished, output)
+        with runs.writing(output):
+            qha_runs.write_figures(finished, output)
     _print_results(finished, as_json=as_json)
 
 

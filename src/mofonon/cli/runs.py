@@ -7,8 +7,10 @@ does not stop the others.
 from __future__ import annotations
 
 import json
+import sqlite3
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -20,7 +22,7 @@ from pymatgen.core import Structure
 
 from mofonon import progress
 from mofonon.cli.progress_bar import ProgressBar, note
-from mofonon.errors import MofononError
+from mofonon.errors import MofononError, OutputError, StoreError
 from mofonon.potentials import (
     PotentialDescription,
     PotentialSpec,
@@ -140,9 +142,29 @@ def check_known(structure: Structure, potential: PotentialDescription) -> None:
 
 def execute(run: StructureRun[Doc], flow: Flow, store: JobStore, kind: type[Doc]) -> None:
     """Run a flow here, with a progress bar, and take its document."""
-    with ProgressBar(Path(run.name).name) as bar, progress.listening(bar):
-        run_locally(flow, store=store, log=False, raise_immediately=True)
+    try:
+        with ProgressBar(Path(run.name).name) as bar, progress.listening(bar):
+            run_locally(flow, store=store, log=False, raise_immediately=True)
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"the store cannot be written: {error}",
+            "check the space and the permissions there, or give another --store; no "
+            "evaluation is lost, and the same command goes on from here",
+        ) from error
     take(run, store, flow.output.uuid, kind)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn a failure to write results into an error that says they are safe in the store."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the folder {folder} cannot be written: {error.strerror or error}",
+            "give another with --output; the documents are in the store, and the same command "
+            "computes nothing again",
+        ) from error
 
 
 def reuse(

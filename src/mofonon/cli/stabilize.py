@@ -97,7 +97,7 @@ def stabilize(
     if not files:
         raise SettingsError("no structure was given", "mofonon stabilize FILE...")
     with stdout_for_results():
-        from mofonon.cli import stabilize_runs
+        from mofonon.cli import runs, stabilize_runs
 
         options = stabilize_runs.RunOptions(
             potential=potential_options(model, head, dispersion, device, dtype),
@@ -125,7 +125,8 @@ def stabilize(
             rerun=rerun,
         )
         finished = stabilize_runs.run_all(options, files, store)
-        stabilize_runs.write_results(finished, output)
+        with runs.writing(output):
+            stabilize_runs.write_results(finished, output)
     _print_results(finished, as_json=as_json)
 
 
@@ -154,13 +155,14 @@ def _print_results(finished: list[StabilizeRun], *, as_json: bool) -> None:
 
 def _print_attempts(run: StabilizeRun) -> None:
     """Print the ladder of attempts, a line each."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     if run.doc is None:
         return
     doc = run.doc
-    table = Table(title=f"{run.stem}: {doc.state}")
+    table = Table(title=f"{run.stem}: {doc.state}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for header in (
         "attempt",
         "strategy",
@@ -169,7 +171,7 @@ def _print_attempts(run: StabilizeRun) -> None:
         "lowest frequency (THz)",
         "space group",
         "atoms",
-        "force evaluations",
+        "evaluations",
     ):
         table.add_column(header, justify="left" if header == "strategy" else "right")
     for attempt in doc.attempts:
