@@ -154,7 +154,7 @@ def _print_results(finished: list[StabilizeRun], *, as_json: bool) -> None:
 
 
 def _print_attempts(run: StabilizeRun) -> None:
-    """Print the ladder of attempts, a line each."""
+    """Print the ladder of attempts, a line each: energy change, lowest frequency."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -167,10 +167,9 @@ def _print_attempts(run: StabilizeRun) -> None:
         "attempt",
         "strategy",
         "amplitude (\u00c5)",
-        "energy change (meV/atom)",
-        "lowest frequency (THz)",
+        "energy (meV/atom)",
+        "lowest (THz)",
         "space group",
-        "atoms",
         "evaluations",
     ):
         table.add_column(header, justify="left" if header == "strategy" else "right")
@@ -183,7 +182,6 @@ def _print_attempts(run: StabilizeRun) -> None:
             "" if change is None else f"{1000 * change:.4f}",
             "" if attempt.lowest_after is None else f"{attempt.lowest_after:.4f}",
             attempt.space_group or "",
-            str(attempt.n_atoms or ""),
             str(attempt.n_force_evaluations),
         )
     console = Console()
