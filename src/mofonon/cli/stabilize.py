@@ -155,14 +155,13 @@ def _print_results(finished: list[StabilizeRun], *, as_json: bool) -> None:
 
 def _print_attempts(run: StabilizeRun) -> None:
     """Print the ladder of attempts, a line each: energy change, lowest frequency."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     if run.doc is None:
         return
     doc = run.doc
-    table = Table(title=f"{run.stem}: {doc.state}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=f"{run.stem}: {doc.state}", box=None, padding=(0, 2, 0, 0))
     for header in (
         "attempt",
         "strategy",
