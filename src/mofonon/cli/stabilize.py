@@ -165,10 +165,10 @@ def _print_attempts(run: StabilizeRun) -> None:
     for header in (
         "attempt",
         "strategy",
-        "amplitude (\u00c5)",
-        "energy (meV/atom)",
-        "lowest (THz)",
-        "space group",
+        "amplitude\n(\u00c5)",
+        "energy\n(meV/atom)",
+        "lowest\n(THz)",
+        "space\ngroup",
         "evaluations",
     ):
         table.add_column(header, justify="left" if header == "strategy" else "right")
