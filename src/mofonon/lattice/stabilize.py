@@ -65,19 +65,7 @@ class ImaginaryModeMaker(Maker):
 
     def calculation_id(self, structure: Structure) -> str:
         """Identity of the calculation: input structure, potential and all settings."""
-        phonon_id = phonon_calculation_id(
-            structure_hash(structure),
-            describe_potential(self.potential),
-            self.relax,
-            self.phonons,
-        )
-        return content_hash(
-            {
-                "kind": "stabilize",
-                "phonons": phonon_id,
-                "settings": self.settings.model_dump(mode="json"),
-            }
-        )
+        return self._task(structure_hash(structure)).calculation_id
 
     def make(self, structure: Structure, prev_dir: str | None = None) -> Flow:
         """Make the flow of one structure; its last output is a StabilizeDoc.
@@ -85,23 +73,18 @@ class ImaginaryModeMaker(Maker):
         Parameters
         ----------
         structure : Structure
-            The structure.
+            The structure, or a reference to the output of another job.
         prev_dir : str, optional
             Not used; there for composition with atomate2's Makers.
         """
         del prev_dir
         start = start_phonons(structure, self.potential, self.phonons, self.relax)
-        task = Task(
-            potential=self.potential,
-            settings=self.settings,
-            phonons=self.phonons,
-            relax=self.relax,
-            cell=np.asarray(structure.lattice.matrix).tolist(),
-            input_hash=structure_hash(structure),
-            calculation_id=self.calculation_id(structure),
-        )
-        check = check_attempt(task.model(), start.output.attempt, start.uuid, [])
+        task = self._task(start.output.input_hash).model()
+        check = check_attempt(task, start.output.attempt, start.uuid, [])
         return Flow([start, check], output=check.output, name=self.name)
+
+    def _task(self, input_hash: Any) -> Task:
+        return Task(self.potential, self.settings, self.phonons, self.relax, input_hash)
 
 
 @dataclass(frozen=True)
@@ -112,9 +95,16 @@ class Task:
     settings: StabilizeSettings
     phonons: PhononSettings
     relax: RelaxSettings
-    cell: list[list[float]]
     input_hash: str
-    calculation_id: str
+
+    @property
+    def calculation_id(self) -> str:
+        """Identity of the elimination: input structure, potential and all settings."""
+        phonon_id = phonon_calculation_id(
+            self.input_hash, describe_potential(self.potential), self.relax, self.phonons
+        )
+        settings = self.settings.model_dump(mode="json")
+        return content_hash({"kind": "stabilize", "phonons": phonon_id, "settings": settings})
 
     def model(self) -> dict[str, Any]:
         """Plain data for a job."""
@@ -123,9 +113,7 @@ class Task:
             "settings": self.settings,
             "phonons": self.phonons,
             "relax": self.relax,
-            "cell": self.cell,
             "input_hash": self.input_hash,
-            "calculation_id": self.calculation_id,
         }
 
 
@@ -177,7 +165,7 @@ def attempt_phonons(
                 update={**_fields(found), "n_force_evaluations": calculator.n_evaluations}
             )
         phonons = scaled_settings(
-            options.phonons, np.array(options.cell), found.structure.lattice.matrix
+            base.settings, base.structure.lattice.matrix, found.structure.lattice.matrix
         )
         doc = relax_and_compute_phonons(
             found.structure, options.potential, phonons, options.relax

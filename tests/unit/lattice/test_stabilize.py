@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import bulk
-from jobflow import JobStore, run_locally
+from jobflow import Flow, JobStore, job, run_locally
 from maggma.stores import MemoryStore
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
@@ -98,6 +98,27 @@ def test_a_stable_structure_needs_no_attempt():
     structure = AseAtomsAdaptor.get_structure(bulk("Al", "fcc", a=4.0))
     doc = _stabilize(structure, _store())
     assert (doc.state, doc.n_attempts, doc.energy_change_per_atom) == ("stable", 0, 0.0)
+
+
+@job
+def _hand_on(structure: Structure) -> Structure:
+    return structure
+
+
+def test_a_structure_from_another_job():
+    """The chain of a campaign: the maker gets a reference."""
+    structure = AseAtomsAdaptor.get_structure(bulk("Al", "fcc", a=4.0))
+    settings = PhononSettings(mesh=(3, 3, 3), dos_pitch=0.1, band_points=3)
+    maker = ImaginaryModeMaker(potential=_EMT, phonons=settings)
+    before = _hand_on(structure)
+    flow = maker.make(before.output)
+    store = _store()
+    run_locally(
+        Flow([before, flow], output=flow.output), store=store, log=False, raise_immediately=True
+    )
+    doc = StabilizeDoc.model_validate(get_document(store, flow.output.uuid))
+    assert doc.state == "stable"
+    assert doc.calculation_id == maker.calculation_id(structure)
 
 
 def _attempt(number, strategy=None, change=None, *, energy=0.0, imaginary=True, lowest=-1.0):
