@@ -127,31 +127,11 @@ def _print_results(finished: list[BulkModulusRun], *, as_json: bool) -> None:
     if as_json:
         runs.print_json([run.summary() for run in finished])
     else:
-        done = [run for run in finished if run.doc is not None]
-        if done:
-            _print_table(done)
-        for run in done:
-            typer.echo(f"figure: {run.figure}")
+        from mofonon.cli.tables import print_summary_table
+        from mofonon.lattice.bulk_modulus_summary import bulk_modulus_row
+
+        print_summary_table("bulk modulus", finished, bulk_modulus_row)
+        for run in finished:
+            if run.doc is not None:
+                typer.echo(f"figure: {run.figure}")
     runs.end(finished)
-
-
-def _print_table(runs: list[BulkModulusRun]) -> None:
-    """Print the results, one column a structure, units in the first column."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from mofonon.lattice.bulk_modulus_summary import bulk_modulus_row
-
-    table = Table(title="bulk modulus", show_lines=True)
-    table.add_column("")
-    columns = [bulk_modulus_row(run.doc) for run in runs if run.doc is not None]
-    for column in columns:
-        table.add_column(column["formula"], justify="right")
-    headers = dict.fromkeys(header for column in columns for header in column)
-    for header in list(headers)[1:]:
-        table.add_row(header, *(column.get(header, "") for column in columns))
-    console = Console()
-    console.print(table)
-    for run in runs:
-        for warning in run.doc.warnings if run.doc is not None else []:
-            console.print(f"{run.name}: {warning}", style="yellow", highlight=False)

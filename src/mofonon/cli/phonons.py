@@ -142,10 +142,9 @@ def _print_results(finished: list[PhononRun], page: Path | None, *, as_json: boo
         runs.print_json([run.summary(page) for run in finished])
     else:
         from mofonon.cli.tables import print_summary_table
+        from mofonon.lattice.summary import table_row
 
-        done = [run for run in finished if run.doc is not None]
-        if done:
-            print_summary_table(done)
+        print_summary_table("phonons", finished, table_row)
         if page is not None:
             typer.echo(f"page: {page}")
     runs.end(finished)

@@ -173,30 +173,10 @@ def _print_results(finished: list[QhaRun], *, as_json: bool) -> None:
     if as_json:
         runs.print_json([run.summary() for run in finished])
     else:
-        done = [run for run in finished if run.doc is not None]
-        if done:
-            _print_table(done)
-        for figure in (path for run in done for path in run.figures):
+        from mofonon.cli.tables import print_summary_table
+        from mofonon.lattice.qha_summary import qha_row
+
+        print_summary_table("quasi-harmonic approximation", finished, qha_row)
+        for figure in (path for run in finished for path in run.figures):
             typer.echo(f"figure: {figure}")
     runs.end(finished)
-
-
-def _print_table(finished: list[QhaRun]) -> None:
-    """Print the results, one column a structure, units in the first column."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from mofonon.lattice.qha_summary import qha_row
-
-    table = Table(title="quasi-harmonic approximation", show_lines=True)
-    table.add_column("")
-    columns = [qha_row(run.doc) for run in finished if run.doc is not None]
-    for column in columns:
-        table.add_column(column["formula"], justify="right")
-    for header in list(columns[0])[1:]:
-        table.add_row(header, *(column[header] for column in columns))
-    console = Console()
-    console.print(table)
-    for run in finished:
-        for warning in run.doc.warnings if run.doc is not None else []:
-            console.print(f"{run.name}: {warning}", style="yellow", highlight=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from jobflow import JobStore
 from pymatgen.core import Structure
@@ -70,12 +70,11 @@ def write_figures(finished: list[QhaRun], folder: Path) -> None:
     if not done:
         return
     from mofonon.report.quasi_harmonic import write_qha_figures
-    from mofonon.report.write import file_stems
+    from mofonon.report.write import unique_stems
 
-    docs = [run.doc for run in done if run.doc is not None]
-    stems = file_stems(cast("Any", docs), [run.stem for run in done])
-    for run, doc, stem in zip(done, docs, stems, strict=True):
-        run.figures = write_qha_figures(doc, folder / "figures", stem)
+    for run, stem in zip(done, unique_stems([run.stem for run in done]), strict=True):
+        if run.doc is not None:
+            run.figures = write_qha_figures(run.doc, folder / "figures", stem)
 
 
 def _run_structure(

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from mofonon.cli.phonon_runs import PhononRun
+    from mofonon.cli.runs import StructureRun
 
 
-def print_summary_table(runs: list[PhononRun]) -> None:
-    """Print the results of a run, one column a structure, units in the first column."""
-    from mofonon.lattice.summary import table_row
+def print_summary_table(
+    title: str, runs: Sequence[StructureRun[Any]], row: Callable[[Any], dict[str, str]]
+) -> None:
+    """Print results, one column a structure, units in the first column; then warnings.
 
-    table = Table(title="phonons", show_lines=True)
+    Parameters
+    ----------
+    title : str
+        Title of the table.
+    runs : sequence of StructureRun
+        Those that failed are left out.
+    row : callable
+        Makes header to text of a document; the first header is ``formula``.
+    """
+    done = [(run.name, run.doc) for run in runs if run.doc is not None]
+    if not done:
+        return
+    columns = [row(doc) for _, doc in done]
+    table = Table(title=title, show_lines=True)
     table.add_column("")
-    columns = []
-    for run in runs:
-        if run.doc is not None:
-            row = table_row(run.doc)
-            columns.append(row)
-            table.add_column(row["formula"], justify="right")
-    for header in list(columns[0])[1:]:
-        table.add_row(header, *(column[header] for column in columns))
+    for column in columns:
+        table.add_column(column["formula"], justify="right")
+    headers = dict.fromkeys(header for column in columns for header in column)
+    for header in list(headers)[1:]:
+        table.add_row(header, *(column.get(header, "") for column in columns))
     console = Console()
     console.print(table)
-    for run in runs:
-        for warning in run.doc.warnings if run.doc is not None else []:
-            console.print(f"{run.name}: {warning}", style="yellow", highlight=False)
+    for name, doc in done:
+        for warning in doc.warnings:
+            console.print(f"{name}: {warning}", style="yellow", highlight=False)

@@ -117,7 +117,7 @@ def analyse_phonons(phonon: Phonopy, settings: PhononSettings) -> PhononAnalysis
     modes = mesh_modes(phonon, settings.mesh)
     gamma = gamma_modes(phonon)
     dos = density_of_states(modes, settings.dos_pitch)
-    thermal = thermal_properties(modes, settings, cell_formula_units=1)
+    thermal = thermal_properties(modes, settings)
     bands = band_path(phonon, settings.band_points, settings.symprec)
     return PhononAnalysis(
         modes=modes,
@@ -153,9 +153,7 @@ def density_of_states(
     return DensityOfStates(axis, total, modes.elements, by_element)
 
 
-def thermal_properties(
-    modes: MeshModes, settings: PhononSettings, cell_formula_units: int = 1
-) -> ThermalProperties:
+def thermal_properties(modes: MeshModes, settings: PhononSettings) -> ThermalProperties:
     """Harmonic free energy, entropy and heat capacity by sums over modes (phonopy's).
 
     The three acoustic modes at Gamma are left out: their frequency is zero but for noise,
@@ -167,14 +165,12 @@ def thermal_properties(
         Modes on the mesh.
     settings : PhononSettings
         Temperatures.
-    cell_formula_units : int
-        Formula units that phonopy is told of; results stay per mole of the cell.
     """
     mesh: Any = SimpleNamespace(
         frequencies=modes.frequencies,
         weights=modes.weights,
         gamma_index=modes.gamma,
-        dynamical_matrix=SimpleNamespace(primitive=SimpleNamespace(Z=cell_formula_units)),
+        dynamical_matrix=SimpleNamespace(primitive=SimpleNamespace(Z=1)),
     )
     with warnings.catch_warnings():
         # large acoustic frequencies are reported by the document, with their size

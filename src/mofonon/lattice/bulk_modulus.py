@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ase import Atoms
-from jobflow import Flow, Job, Maker, job
+from jobflow import Flow, Maker, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
@@ -27,7 +26,7 @@ from mofonon.lattice.bulk_modulus_schemas import (
     StrainedCell,
     StrainedCellDoc,
 )
-from mofonon.lattice.jobs import RelaxMaker, evaluation_log_path, logged_calculator
+from mofonon.lattice.jobs import RelaxMaker, evaluation_log_path, logged_calculator, relax_first
 from mofonon.lattice.relax import RelaxResult, relax
 from mofonon.lattice.schemas import RelaxDoc
 from mofonon.potentials import (
@@ -237,38 +236,24 @@ class BulkModulusMaker(Maker):
             Not used; there for composition with atomate2's Makers.
         """
         del prev_dir
-        jobs: list[Flow | Job] = []
-        source: Any = structure
-        relaxation: Any = None
-        input_hash: Any = None
-        if self.relax_maker is not None:
-            relaxer = RelaxMaker(
-                name=self.relax_maker.name,
-                potential=self.potential,
-                settings=self.relax_maker.settings,
-                symprec=self.settings.symprec,
-            )
-            relax_job = relaxer.make(structure)
-            jobs.append(relax_job)
-            relaxation, source = relax_job.output, relax_job.output.structure
-            input_hash = relax_job.output.input_hash
+        first = relax_first(self.relax_maker, structure, self.potential, self.settings.symprec)
+        input_hash = first.relaxation.input_hash if first.jobs else None
         points = []
         for strain in self.settings.linear_strains():
             point = compute_strained_cell(
-                source, strain, self.potential, self.settings, input_hash
+                first.structure, strain, self.potential, self.settings, input_hash
             )
             point.name = f"strained cell {100 * strain:+.2f} %"
             points.append(point)
         fit_job = fit_bulk_modulus(
-            source,
+            first.structure,
             [point.output for point in points],
             self.potential,
             self.settings,
-            relaxation,
+            first.relaxation,
         )
         fit_job.name = self.name
-        jobs += [*points, fit_job]
-        return Flow(jobs, output=fit_job.output, name=self.name)
+        return Flow([*first.jobs, *points, fit_job], output=fit_job.output, name=self.name)
 
 
 def _symbols(structure: Structure) -> set[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from jobflow import Flow, Job, Maker
+from jobflow import Flow, Maker
 from pymatgen.core import Structure
 
 from mofonon.lattice.documents import phonon_calculation_id
-from mofonon.lattice.jobs import RelaxMaker, compute_phonons
+from mofonon.lattice.jobs import RelaxMaker, compute_phonons, relax_first
 from mofonon.lattice.settings import PhononSettings
 from mofonon.potentials import PotentialSpec, describe_potential
 from mofonon.structures import structure_hash
@@ -68,20 +67,9 @@ class PhononMaker(Maker):
             Not used; there for composition with atomate2's Makers.
         """
         del prev_dir
-        jobs: list[Flow | Job] = []
-        source: Any = structure
-        relaxation: Any = None
-        if self.relax_maker is not None:
-            relaxer = RelaxMaker(
-                name=self.relax_maker.name,
-                potential=self.potential,
-                settings=self.relax_maker.settings,
-                symprec=self.settings.symprec,
-            )
-            relax_job = relaxer.make(structure)
-            jobs.append(relax_job)
-            relaxation, source = relax_job.output, relax_job.output.structure
-        phonon_job = compute_phonons(source, self.potential, self.settings, relaxation)
+        first = relax_first(self.relax_maker, structure, self.potential, self.settings.symprec)
+        phonon_job = compute_phonons(
+            first.structure, self.potential, self.settings, first.relaxation
+        )
         phonon_job.name = self.name
-        jobs.append(phonon_job)
-        return Flow(jobs, output=phonon_job.output, name=self.name)
+        return Flow([*first.jobs, phonon_job], output=phonon_job.output, name=self.name)

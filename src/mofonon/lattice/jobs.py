@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from jobflow import Maker, job
+from jobflow import Flow, Job, Maker, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
@@ -101,6 +102,38 @@ class RelaxMaker(Maker):
         """
         del prev_dir
         return relaxed_structure(structure, self.potential, self.settings, self.symprec)
+
+
+@dataclass(frozen=True)
+class RelaxedFirst:
+    """What a Maker that relaxes first goes on with.
+
+    Attributes
+    ----------
+    jobs : list of Flow or Job
+        The relaxation; empty when the structure is taken as it is.
+    structure : Structure or OutputReference
+        The structure to go on with.
+    relaxation : OutputReference or None
+        Document of the relaxation.
+    """
+
+    jobs: list[Flow | Job]
+    structure: Any
+    relaxation: Any
+
+
+def relax_first(
+    maker: RelaxMaker | None, structure: Structure, potential: PotentialSpec, symprec: float
+) -> RelaxedFirst:
+    """Begin a flow with a relaxation by the potential of the flow, or without one."""
+    if maker is None:
+        return RelaxedFirst([], structure, None)
+    relaxer = RelaxMaker(
+        name=maker.name, potential=potential, settings=maker.settings, symprec=symprec
+    )
+    relax_job = relaxer.make(structure)
+    return RelaxedFirst([relax_job], relax_job.output.structure, relax_job.output)
 
 
 @job(data=[EncodedArray], output_schema=PhononDoc)

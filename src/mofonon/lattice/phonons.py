@@ -29,7 +29,6 @@ __all__ = [
     "SupercellForces",
     "analyse_phonons",
     "displaced_supercells",
-    "n_displacements",
     "needs_undisplaced_forces",
     "set_force_constants",
     "shortest_supercell_height",
@@ -202,12 +201,6 @@ def symmetrize_force_constants(phonon: Phonopy) -> None:
     below 1e-5 THz.
     """
     phonon.symmetrize_force_constants(level=2, show_drift=False)
-
-
-def n_displacements(atoms: Atoms, settings: PhononSettings) -> int:
-    """Count the displaced supercells that a structure needs, without evaluating them."""
-    phonon = displaced_supercells(atoms, settings)
-    return len(single_displacements(phonon))
 
 
 def shortest_supercell_height(phonon: Phonopy) -> float:

@@ -22,6 +22,7 @@ from mofonon.lattice.jobs import (
     RelaxMaker,
     evaluation_log_path,
     relax_and_compute_phonons,
+    relax_first,
 )
 from mofonon.lattice.qha_documents import qha_calculation_id, qha_document
 from mofonon.lattice.qha_schemas import QhaDoc, QhaSettings, VolumePoint
@@ -324,27 +325,14 @@ class QhaMaker(Maker):
             Not used; there for composition with atomate2's Makers.
         """
         del prev_dir
-        jobs: list[Flow | Job] = []
-        source: Any = structure
-        relaxation: Any = None
-        if self.relax_maker is not None:
-            relaxer = RelaxMaker(
-                name=self.relax_maker.name,
-                potential=self.potential,
-                settings=self.relax_maker.settings,
-                symprec=self.phonons.symprec,
-            )
-            relax_job = relaxer.make(structure)
-            jobs.append(relax_job)
-            relaxation, source = relax_job.output, relax_job.output.structure
+        first = relax_first(self.relax_maker, structure, self.potential, self.phonons.symprec)
         strains = self.settings.linear_strains()
         arguments = (self.potential, self.settings, self.phonons)
-        volumes = volume_jobs(source, strains, *arguments)
+        volumes = volume_jobs(first.structure, strains, *arguments)
         entries = [
             refer_to_volume(each.output, strain)
             for each, strain in zip(volumes, strains, strict=True)
         ]
-        fit_job = fit_quasi_harmonic(source, entries, *arguments, relaxation)
+        fit_job = fit_quasi_harmonic(first.structure, entries, *arguments, first.relaxation)
         fit_job.name = self.name
-        jobs += [*volumes, fit_job]
-        return Flow(jobs, output=fit_job.output, name=self.name)
+        return Flow([*first.jobs, *volumes, fit_job], output=fit_job.output, name=self.name)
