@@ -57,6 +57,22 @@ class UnphysicalDensityError(StructureError):
     """The mass density or volume per atom is outside anything a solid has."""
 
 
+class SelectionError(MofononError):
+    """Structures or frames cannot be selected as asked."""
+
+
+class CurationError(SelectionError):
+    """A collection of structures, its table or its manifest cannot be used."""
+
+
+class DescriptorError(StructureError):
+    """Descriptors of a structure cannot be computed."""
+
+
+class PoreError(StructureError):
+    """Pore diameters cannot be computed."""
+
+
 class PotentialError(MofononError):
     """A potential cannot be made or used as asked."""
 
