@@ -18,14 +18,13 @@ from itertools import product
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
-from ase.constraints import FixAtoms
 from ase.geometry.minkowski_reduction import minkowski_reduce
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
 
+from mofonon.dynamics import draw_velocities, kinetic_temperature
 from mofonon.errors import SettingsError
 from mofonon.lattice.mesh import dynamical_matrix, gamma_modes, signed_sqrt
 from mofonon.lattice.phonons import to_atoms
@@ -313,21 +312,10 @@ def heat(
     SettingsError
         For a temperature of zero, at which nothing would move.
     """
-    if temperature <= 0:
-        raise SettingsError(
-            f"an NVE run that starts at {temperature:g} K does nothing",
-            "give a temperature above 0 K; the paper uses 7.5 or 10 K",
-        )
     system = atoms.copy()
     system.calc = calculator
-    if len(fixed):
-        system.set_constraint(FixAtoms(indices=list(fixed)))
-    random = np.random.default_rng(seed)
-    MaxwellBoltzmannDistribution(system, temperature_K=temperature, rng=random)
-    if not len(fixed):
-        Stationary(system, preserve_temperature=False)
-    system.set_momenta(system.get_momenta() * np.sqrt(temperature / system.get_temperature()))
-    start_temperature = float(system.get_temperature())
+    draw_velocities(system, temperature, seed, fixed)
+    start_temperature = kinetic_temperature(system)
     VelocityVerlet(system, timestep=time_step * units.fs).run(steps)
     moved = atoms.copy()
     moved.set_cell(system.cell)
