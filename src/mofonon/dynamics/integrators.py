@@ -87,6 +87,10 @@ def make_integrator(system: Atoms, settings: DynamicsSettings) -> MolecularDynam
     for part in (integrator, integrator._thermostat):  # noqa: SLF001 - no public way
         part._num_atoms_global = moving  # noqa: SLF001
     integrator._thermostat._Q[0] *= moving / len(system)  # noqa: SLF001
+    # the cell of a solid swings some 16 times faster than the time constant that makes its
+    # mass; a chain as slow as that constant would not give it its temperature in 100 ps
+    share = settings.thermostat_time / settings.barostat_time
+    integrator._barostat._R *= share**2  # noqa: SLF001
     return integrator
 
 
