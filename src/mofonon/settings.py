@@ -39,6 +39,22 @@ class MofononSettings(BaseSettings):
         ge=1,
         description="Threads of the potential and of linear algebra in one job.",
     )
+    keep_memory: bool = Field(
+        True,
+        description="Keep freed memory in the process (glibc's mallopt) where torch runs on "
+        "a CPU: faster evaluations, and the process holds its peak until it ends.",
+    )
+    cut_models: bool = Field(
+        True,
+        description="Cut MACE models to the elements present; energies and forces stay the "
+        "same to rounding.",
+    )
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Displaced cells that a MACE model evaluates at once; by default 1 on a "
+        "CPU and on a GPU what its free memory holds.",
+    )
 
 
 def get_settings() -> MofononSettings:

@@ -47,6 +47,7 @@ class PotentialDescription(BaseModel):
     elements: list[str] | None = Field(
         None, description="Elements the model knows; None when the calculator does not say."
     )
+    enable_cueq: bool = Field(False, description="Evaluated with cuequivariance.")
     options: dict[str, Any] = Field(
         default_factory=dict, description="Keyword arguments of an ASE calculator."
     )
@@ -61,7 +62,8 @@ class PotentialDescription(BaseModel):
 
         The weights by hash, not by name or path; not the device.
         """
-        return {
+        accelerated = {"enable_cueq": True} if self.enable_cueq else {}
+        return accelerated | {
             "family": "mace" if self.family == "demo" else self.family,
             "weights": self.sha256 or self.model,
             "head": self.head,
@@ -112,6 +114,7 @@ def describe_potential(spec: PotentialSpec) -> PotentialDescription:
         dtype=spec.dtype,
         device=spec.device,
         dispersion="D3(BJ), PBE, no ATM" if spec.dispersion else None,
+        enable_cueq=spec.enable_cueq,
         options=spec.options,
         notice=DEMO_NOTICE if spec.family == "demo" else None,
         **fields,

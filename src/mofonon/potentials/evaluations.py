@@ -9,16 +9,17 @@ evaluated is read, what was not is computed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import struct
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Protocol, Self, runtime_checkable
 
 import numpy as np
 from ase import Atoms
@@ -170,6 +171,17 @@ def evaluation_key(atoms: Atoms) -> bytes:
     return digest.digest()
 
 
+@runtime_checkable
+class BatchPotential(Protocol):
+    """A calculator that evaluates several cells at once."""
+
+    def calculate_many(self, cells: Sequence[Atoms]) -> list[dict[str, Any]]:
+        """Evaluate cells; each dict is as ASE's ``results``."""
+
+    def batch_size(self, n_atoms: int) -> int:
+        """Cells of ``n_atoms`` that may be evaluated at once."""
+
+
 class LoggedCalculator(Calculator):
     """A calculator that counts its evaluations and takes known ones from a log.
 
@@ -219,35 +231,80 @@ class LoggedCalculator(Calculator):
     ) -> None:
         """Evaluate energy, forces and, where the potential has it, stress."""
         super().calculate(atoms, properties, system_changes)
-        configuration = self._copy_of_atoms()
-        self.n_evaluations += 1
-        key = evaluation_key(configuration)
-        payload = self.log.get(key) if self.log is not None else None
-        if payload is None:
-            payload = self._compute(configuration)
-            if self.log is not None:
-                self.log.put(key, payload)
-        self.results = _unpack(payload)
+        (self.results,) = self.evaluate([self._copy_of_atoms()])
+
+    def evaluate(self, cells: Sequence[Atoms]) -> Iterator[dict[str, Any]]:
+        """Evaluate cells one after the other, or in batches where the potential can.
+
+        Parameters
+        ----------
+        cells : sequence of Atoms
+            Cells with the same elements.
+
+        Yields
+        ------
+        dict
+            As ASE's ``results``: energy (eV), forces (eV/A), stress (eV/A^3, Voigt).
+        """
+        todo = list(cells)
+        while todo:
+            size = self._batch_size(todo[0])
+            batch, todo = todo[:size], todo[size:]
+            keys = [evaluation_key(atoms) for atoms in batch]
+            payloads = self._known(keys)
+            missing = [index for index, key in enumerate(keys) if key not in payloads]
+            computed = self._compute([batch[index] for index in missing]) if missing else []
+            for index, payload in zip(missing, computed, strict=True):
+                payloads[keys[index]] = payload
+                if self.log is not None:
+                    self.log.put(keys[index], payload)
+            for key in keys:
+                self.n_evaluations += 1
+                yield _unpack(payloads[key])
 
     def _copy_of_atoms(self) -> Atoms:
         if self.atoms is None:
             raise PotentialError("there are no atoms to evaluate")
         return self.atoms.copy()
 
-    def _compute(self, atoms: Atoms) -> NDArray[np.float64]:
-        """Evaluate; forces first, with which most potentials give everything else."""
+    def _known(self, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float64]]:
+        """Payloads of the configurations that are in the log."""
+        if self.log is None:
+            return {}
+        found = {key: self.log.get(key) for key in keys}
+        return {key: payload for key, payload in found.items() if payload is not None}
+
+    def _batch_size(self, atoms: Atoms) -> int:
+        """Cells at once: 1 unless a potential that is loaded says otherwise."""
+        if isinstance(self._calculator, BatchPotential):
+            return self._calculator.batch_size(len(atoms))
+        return 1
+
+    def _compute(self, cells: Sequence[Atoms]) -> list[NDArray[np.float64]]:
         potential = self.potential
         start = time.perf_counter()
-        atoms.calc = potential
-        forces = np.asarray(atoms.get_forces(), float)
-        energy = float(atoms.get_potential_energy())
-        try:
-            stress = np.asarray(atoms.get_stress(voigt=True), float)
-        except PropertyNotImplementedError:
-            stress = np.full(6, np.nan)
+        if isinstance(potential, BatchPotential):
+            results = potential.calculate_many(cells)
+        else:
+            results = [_evaluate_by_ase(atoms, potential) for atoms in cells]
         self.seconds += time.perf_counter() - start
-        self.n_computed += 1
-        return np.concatenate([[energy], stress, forces.reshape(-1)])
+        self.n_computed += len(cells)
+        return [_pack(result) for result in results]
+
+
+def _evaluate_by_ase(atoms: Atoms, potential: BaseCalculator) -> dict[str, Any]:
+    """Evaluate; forces first, with which most potentials give everything else."""
+    atoms.calc = potential
+    results = {"forces": atoms.get_forces(), "energy": atoms.get_potential_energy()}
+    with contextlib.suppress(PropertyNotImplementedError):
+        results["stress"] = atoms.get_stress(voigt=True)
+    return results
+
+
+def _pack(results: dict[str, Any]) -> NDArray[np.float64]:
+    stress = np.asarray(results.get("stress", np.full(6, np.nan)), float)
+    forces = np.asarray(results["forces"], float)
+    return np.concatenate([[float(results["energy"])], stress, forces.reshape(-1)])
 
 
 def _unpack(payload: NDArray[np.float64]) -> dict[str, Any]:

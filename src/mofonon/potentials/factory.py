@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from mofonon.errors import PotentialError
+from mofonon.potentials.allocation import keep_freed_memory
 from mofonon.potentials.describe import describe_potential
 from mofonon.potentials.mace_files import load_mace, model_path
 from mofonon.settings import get_settings
@@ -24,8 +25,11 @@ logger = logging.getLogger(__name__)
 def make_calculator(spec: PotentialSpec) -> BaseCalculator:
     """Make the ASE calculator of a potential.
 
-    Threads of torch are set to ``MOFONON_THREADS``. CHGNet and SevenNet, which are trained
-    in single precision, have their modules and graphs cast when ``dtype`` is float64.
+    Threads of torch are set to ``MOFONON_THREADS``, and on a CPU freed memory is kept
+    unless ``MOFONON_KEEP_MEMORY`` is false. A MACE model is cut to the elements of what it
+    is given (:class:`~mofonon.potentials.mace_calculator.ElementMACECalculator`). CHGNet and
+    SevenNet, which are trained in single precision, have their modules and graphs cast when
+    ``dtype`` is float64.
 
     Parameters
     ----------
@@ -45,9 +49,9 @@ def make_calculator(spec: PotentialSpec) -> BaseCalculator:
     """
     calculator = _import_calculator(spec) if spec.family == "ase" else _torch_calculator(spec)
     if spec.dispersion == "d3bj":
-        from ase.calculators.mixing import SumCalculator
+        from mofonon.potentials.sums import BatchSumCalculator
 
-        return SumCalculator([calculator, d3_calculator()])
+        return BatchSumCalculator([calculator, d3_calculator()])
     return calculator
 
 
@@ -55,7 +59,10 @@ def _torch_calculator(spec: PotentialSpec) -> BaseCalculator:
     import torch
 
     description = describe_potential(spec)
-    torch.set_num_threads(get_settings().threads)
+    settings = get_settings()
+    torch.set_num_threads(settings.threads)
+    if settings.keep_memory and spec.device == "cpu":
+        keep_freed_memory()
     # mace, chgnet and sevenn announce themselves on stdout, which belongs to --json
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
@@ -66,11 +73,14 @@ def _torch_calculator(spec: PotentialSpec) -> BaseCalculator:
 
 def _make(spec: PotentialSpec, head: str | None) -> BaseCalculator:
     if spec.family in ("demo", "mace"):
-        from mace.calculators import MACECalculator
+        from mofonon.potentials.mace_calculator import ElementMACECalculator
 
-        model = load_mace(model_path(spec.model, spec.family), spec.device)
-        return MACECalculator(
-            models=[model], device=spec.device, default_dtype=spec.dtype, head=head
+        return ElementMACECalculator(
+            load_mace(model_path(spec.model, spec.family), spec.device),
+            head=head,
+            dtype=spec.dtype,
+            device=spec.device,
+            enable_cueq=spec.enable_cueq,
         )
     if spec.family == "chgnet":
         from mofonon.potentials.chgnet import make_chgnet

@@ -42,6 +42,9 @@ class PotentialSpec(BaseModel):
         "float64", description="Floating-point precision of the evaluation."
     )
     device: str = Field("cpu", description="torch device, such as cpu, cuda or cuda:1.")
+    enable_cueq: bool = Field(
+        False, description="Evaluate a MACE model with NVIDIA's cuequivariance."
+    )
     dispersion: Literal["d3bj"] | None = Field(
         None, description="Dispersion correction added: D3(BJ) with PBE parameters, no ATM."
     )
@@ -60,6 +63,11 @@ class PotentialSpec(BaseModel):
             raise PotentialError(
                 f"head {self.head!r} was asked of {self.family}, which has no heads",
                 "leave --head out; only MACE models have heads",
+            )
+        if self.enable_cueq and self.family not in ("demo", "mace"):
+            raise PotentialError(
+                f"cuequivariance was asked of {self.family}; only MACE models use it",
+                "leave --cueq out",
             )
         if self.options and self.family != "ase":
             raise PotentialError(
