@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test test-fast lint format model clean
+.PHONY: help demo test test-fast lint format docs model clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test-fast  the quick ones"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     format the code"
+	@echo "make docs       the site, in docs/_build/html; warnings are errors"
 	@echo "make model      distil the demo model anew (a quarter of an hour)"
 
 $(VENV)/bin/python:
@@ -57,8 +58,12 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -q -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 model: $(VENV)/.dev
 	$(BIN)/python tools/distill_demo_model.py --work build/demo-model --threads 1
 
 clean:
-	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) demo-output docs/_build .mypy_cache .ruff_cache .pytest_cache

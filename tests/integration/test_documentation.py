@@ -9,8 +9,14 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [
     "README.md",
-    *sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md")),
+    *sorted(
+        str(path.relative_to(REPOSITORY))
+        for path in (REPOSITORY / "docs").rglob("*.md")
+        if "_build" not in path.parts
+    ),
 ]
+#: Pages whose commands are run from first to last; those of the others are parsed.
+RUN = ("README.md", "docs/quickstart.md", "docs/how-to/own-cifs.md")
 
 
 def _blocks(language: str) -> list[tuple[str, str]]:
@@ -29,31 +35,54 @@ def test_python_examples(page, code, monkeypatch):
     exec(compile(code, page, "exec"), {"__name__": "example"})  # noqa: S102 - our own pages
 
 
-@pytest.mark.slow
-def test_the_commands_of_the_readme(mofonon, monkeypatch, tmp_path):
-    lines = [
-        line
+def _command_lines(pages):
+    return [
+        (page, line.strip())
         for page, block in _blocks("bash")
-        if page == "README.md"
-        for line in block.splitlines()
+        if page in pages
+        for line in block.replace("\\\n", " ").splitlines()
         if line.startswith("mofonon ")
     ]
-    assert len(lines) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN)
+def test_the_commands_of_a_page_run(page, mofonon):
+    lines = [line for _, line in _command_lines([page])]
+    assert lines
     for line in lines:
         words = shlex.split(line, comments=True)[1:]
         done = mofonon(
-            *(str(REPOSITORY / word) if word.endswith(".cif") else word for word in words)
+            *(
+                str(REPOSITORY / word) if (REPOSITORY / word).is_file() else word
+                for word in words
+            )
         )
         assert done.stdout
 
 
+@pytest.mark.parametrize(("page", "line"), _command_lines(PAGES))
+def test_commands_and_options_exist(page, line, monkeypatch):
+    """Parse as the command would, without running it; a wrong option exits with 2."""
+    import typer
+
+    from mofonon.cli import app
+
+    monkeypatch.chdir(REPOSITORY)
+    words = shlex.split(line, comments=True)[1:]
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"{page}: {line}"
+        command = command.commands[words.pop(0)]
+    if "--help" not in words:
+        command.make_context("mofonon", words)
+
+
 def test_the_queries_of_the_documentation_are_understood(mofonon):
-    for page, block in _blocks("bash"):
-        if page == "docs/stores.md":
-            for line in block.splitlines():
-                words = shlex.split(line, comments=True)
-                if words[1] == "query":
-                    mofonon(*words[1:])
+    for _, line in _command_lines(["docs/stores.md"]):
+        words = shlex.split(line, comments=True)
+        if words[1] == "query":
+            mofonon(*words[1:])
 
 
 def test_links_lead_somewhere():

@@ -5,7 +5,7 @@ Elena, Kamath, Jaffrelot Inizan et al., npj Comput. Mater. 11, 125 (2025).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,14 @@ class PhononSettings(BaseModel):
                 "give three positive integers, such as --mesh 11 11 11",
             )
         return mesh
+
+    @field_validator("supercell", mode="before")
+    @classmethod
+    def _repetitions_as_matrix(cls, supercell: Any) -> Any:
+        flat = isinstance(supercell, list | tuple) and not any(
+            isinstance(number, list | tuple) for number in supercell
+        )
+        return parse_supercell([float(n) for n in supercell]) if flat else supercell
 
     @field_validator("supercell")
     @classmethod

@@ -28,6 +28,7 @@ def test_the_defaults_are_the_papers():
 def test_supercell_from_numbers(numbers, matrix):
     settings = PhononSettings(supercell=parse_supercell(numbers))
     assert settings.supercell_matrix(np.eye(3)).tolist() == matrix
+    assert PhononSettings(supercell=tuple(numbers)) == settings
 
 
 @pytest.mark.parametrize("length", [10.0, 12.5, 21.0])
