@@ -117,6 +117,10 @@ class QuasiHarmonicError(MofononError):
     """The quasi-harmonic approximation cannot be made from what was given."""
 
 
+class ComparisonError(MofononError):
+    """Results cannot be compared: not the same compound, cell, property or mesh."""
+
+
 class CheckpointError(MofononError):
     """A checkpoint cannot be written or does not belong to the calculation."""
 

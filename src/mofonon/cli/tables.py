@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from mofonon.benchmark.tables import Table as Comparison
     from mofonon.cli.runs import StructureRun
 
 
@@ -42,3 +43,18 @@ def print_summary_table(
     for name, doc in done:
         for warning in doc.warnings:
             console.print(f"{name}: {warning}", style="yellow", highlight=False)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print a table of a comparison and its notes."""
+    table = Table(title=comparison.title)
+    for index, header in enumerate(comparison.header):
+        table.add_column(header, justify="right" if index else "left", overflow="fold")
+    for row in comparison.rows:
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 1000
+    console.print(table)
+    for note in comparison.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)

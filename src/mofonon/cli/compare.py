@@ -1,0 +1,151 @@
+"""``mofonon compare``: methods against a reference, as tables and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mofonon.cli.options import (
+    ConfigOption,
+    JsonOption,
+    NumberListCommand,
+    RerunOption,
+    StoreOption,
+    SymprecOption,
+    ThreadsOption,
+    parse_numbers,
+    set_threads,
+    stdout_for_results,
+)
+from mofonon.errors import SettingsError
+
+if TYPE_CHECKING:
+    from mofonon.benchmark.structures import Supercell
+    from mofonon.benchmark.tables import Table
+
+app = typer.Typer(
+    name="compare",
+    help="Compare methods with a reference: structures, phonons, mechanics, errors.",
+    no_args_is_help=True,
+)
+
+WordsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="REFERENCE CANDIDATE...",
+        help="Files or ids of documents, as PATH, LABEL=PATH, ID or LABEL=ID; the reference "
+        "first.",
+    ),
+]
+OutputOption = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", help="Folder of the tables (CSV, JSON, LaTeX, Markdown) and figures."
+    ),
+]
+FormatOption = Annotated[
+    Literal["table", "csv", "json", "latex", "markdown"],
+    typer.Option("--format", "-f", help="What is printed."),
+]
+
+
+@app.command("structures", cls=NumberListCommand)
+def structures(
+    words: WordsArgument = None,
+    live: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            help="Potential that relaxes the reference now, as --model elsewhere; may be "
+            "repeated. gfn1-xtb relaxes the positions only.",
+        ),
+    ] = None,
+    live_cell: Annotated[
+        Literal["auto", "free", "fixed-volume", "fixed"],
+        typer.Option(help="What of the cell --with relaxes; auto: all, nothing by xTB."),
+    ] = "auto",
+    fmax: Annotated[float, typer.Option(help="Force threshold of --with (eV/\u00c5).")] = 1e-4,
+    supercell: Annotated[
+        str, typer.Option(help="Supercell of the displacements: three or nine integers.")
+    ] = "2 2 2",
+    symprec: SymprecOption = 1e-5,
+    expected: Annotated[
+        str | None,
+        typer.Option(
+            help="Space group that is expected. Default: the reference's at 0.1 \u00c5."
+        ),
+    ] = None,
+    output: OutputOption = Path("mofonon-compare"),
+    output_format: FormatOption = "table",
+    store: StoreOption = None,
+    rerun: RerunOption = False,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare relaxed structures: symmetry, cell, displacements, positions by element.
+
+    Cells, orientations, origins and orders of atoms may differ: each candidate is brought into
+    the setting of the reference first (Tables 2 and 7 of Elena et al., npj Comput. Mater. 11,
+    125 (2025)).
+    """
+    del config
+    set_threads(threads)
+    if not words or len(words) + len(live or ()) < 2:
+        raise SettingsError(
+            "there is nothing to compare", "mofonon compare structures REFERENCE CANDIDATE..."
+        )
+    with stdout_for_results():
+        from mofonon.cli import compare_runs
+
+        options = compare_runs.LiveOptions(tuple(live or ()), live_cell, fmax, rerun)
+        table = compare_runs.compare_structure_files(
+            words,
+            options,
+            symprec=symprec,
+            supercell=_supercell(supercell),
+            expected=expected,
+            store_path=store,
+            output=output,
+        )
+    _print(table, "json" if as_json else output_format, output)
+    _end(table)
+
+
+def _supercell(text: str) -> Supercell:
+    from mofonon.lattice.settings import parse_supercell
+
+    matrix = parse_supercell(parse_numbers(text))
+    if isinstance(matrix, float):
+        raise SettingsError(
+            f"a supercell cannot be made of {text}", "give three or nine integers"
+        )
+    return matrix
+
+
+def _print(
+    table: Table,
+    output_format: Literal["table", "csv", "json", "latex", "markdown"],
+    output: Path,
+) -> None:
+    if output_format == "table":
+        from mofonon.cli.tables import print_comparison
+
+        print_comparison(table)
+        typer.echo(f"tables and figures: {output}")
+        return
+    from mofonon.benchmark.tables import render
+
+    typer.echo(render(table, output_format), nl=False)
+
+
+def _end(table: Table) -> None:
+    """Exit with 1 if something could not be compared."""
+    failed = table.payload.get("failed", [])
+    for entry in failed:
+        text = f"{entry['label']} failed: {entry['message']}\n  remedy: {entry['remedy']}"
+        typer.secho(text, fg="red", err=True)
+    if failed:
+        raise typer.Exit(1)

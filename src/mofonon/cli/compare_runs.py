@@ -1,0 +1,124 @@
+"""What ``mofonon compare`` does, without the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from jobflow import Flow, JobStore
+
+from mofonon.benchmark.inputs import Source, labelled_structure, parse_sources
+from mofonon.benchmark.structure_table import structure_table
+from mofonon.benchmark.structures import (
+    LabelledStructure,
+    Supercell,
+    compare_structure,
+    structure_facts,
+)
+from mofonon.benchmark.tables import Table, write_table
+from mofonon.cli import runs
+from mofonon.cli.progress_bar import note
+from mofonon.errors import MofononError
+from mofonon.lattice.documents import relax_calculation_id
+from mofonon.lattice.jobs import RelaxMaker
+from mofonon.lattice.schemas import RelaxDoc
+from mofonon.lattice.settings import RelaxSettings
+from mofonon.structures import structure_hash
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """Potentials that relax the reference now."""
+
+    potentials: tuple[str, ...]
+    cell: str
+    fmax: float
+    rerun: bool
+
+
+def compare_structure_files(
+    words: Sequence[str],
+    live: LiveOptions,
+    *,
+    symprec: float,
+    supercell: Supercell,
+    expected: str | None,
+    store_path: Path | None,
+    output: Path,
+) -> Table:
+    """Compare structures, write tables and figure, and return the table."""
+    sources = parse_sources(words)
+    store = open_if_needed(sources, store_path, needed=bool(live.potentials))
+    reference = labelled_structure(sources[0], store)
+    facts = structure_facts(reference, symprec=symprec, supercell=supercell, expected=expected)
+    tasks: list[tuple[str, str, Callable[[], LabelledStructure]]] = [
+        (source.label, source.text, partial(labelled_structure, source, store))
+        for source in sources[1:]
+    ]
+    tasks += [
+        (name, "", partial(relax_live, reference, name, live, store))
+        for name in live.potentials
+    ]
+    compared, failed = [], []
+    for label, source, read in tasks:
+        try:
+            compared.append(compare_structure(reference, facts, read()))
+        except MofononError as error:
+            failed.append(failure(label, source, error))
+    table = structure_table(facts, compared, failed)
+    with runs.writing(output):
+        write_table(table, output)
+        if compared:
+            from mofonon.report.comparison import write_structure_figure
+
+            write_structure_figure(facts, compared, output)
+    return table
+
+
+def failure(label: str, source: str, error: MofononError) -> dict[str, str]:
+    """Plain data of a candidate that could not be compared."""
+    return {
+        "label": label or source,
+        "source": source,
+        "error": type(error).__name__,
+        "message": error.message,
+        "remedy": error.remedy,
+    }
+
+
+def open_if_needed(
+    sources: Sequence[Source], path: Path | None, *, needed: bool = False
+) -> JobStore | None:
+    """Open the store where something is asked of it."""
+    if needed or any(source.document_id is not None for source in sources):
+        return runs.open_noted_store(path)
+    return None
+
+
+def relax_live(
+    reference: LabelledStructure, name: str, live: LiveOptions, store: JobStore | None
+) -> LabelledStructure:
+    """Relax the reference with a potential, or take the document of it from the store."""
+    if store is None:
+        raise RuntimeError("a relaxation needs a store")
+    spec, potential = runs.noted_potential({"model": name})
+    runs.check_known(reference.structure, potential)
+    cell = live.cell
+    if cell == "auto":
+        cell = "fixed" if spec.family == "tblite" else "free"
+    if cell == "fixed":
+        note(f"{name}: relaxation of positions only, in the cell of {reference.label}")
+    settings = RelaxSettings.model_validate({"fmax": live.fmax, "cell": cell})
+    maker = RelaxMaker(potential=spec, settings=settings)
+    run: runs.StructureRun[RelaxDoc] = runs.StructureRun(f"{reference.label} with {name}")
+    identity = relax_calculation_id(structure_hash(reference.structure), potential, settings)
+    if live.rerun or not runs.reuse(run, store, identity, "relax", RelaxDoc):
+        job = maker.make(reference.structure)
+        runs.execute(run, Flow([job], output=job.output), store, RelaxDoc)
+    if run.doc is None or run.document_id is None:
+        raise RuntimeError("a relaxation ended without a document")
+    return LabelledStructure(
+        potential.label, run.doc.structure, run.document_id, run.document_id, run.doc.notice
+    )
