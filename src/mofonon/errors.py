@@ -139,3 +139,7 @@ class ArrayCodecError(StoreError):
 
 class DocumentNotFoundError(StoreError):
     """No stored document has that id."""
+
+
+class CampaignError(MofononError):
+    """A campaign file cannot be used, or a campaign cannot be run as asked."""

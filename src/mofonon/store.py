@@ -95,7 +95,7 @@ def _configured_store(config: Path) -> JobStore:
         store.docs_store.count()
     except Exception as error:  # each store backend raises its own kinds
         raise StoreError(
-            f"the job store of {config} cannot be opened: {_without_credentials(str(error))}",
+            f"the job store of {config} cannot be opened: {without_credentials(str(error))}",
             "check that the database runs and that host, port and credentials in the file "
             "are right",
         ) from error
@@ -114,9 +114,39 @@ def _jobflow_settings(config: Path) -> Any:
     return settings(CONFIG_FILE=str(config))
 
 
-def _without_credentials(text: str) -> str:
-    first_line = text.splitlines()[0] if text else ""
-    return re.sub(r"://[^@/\s]+@", "://***@", first_line)[:300]
+def without_credentials(text: str, *, whole: bool = False) -> str:
+    """Text of an error, fit to be shown: user and password in addresses blotted out.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    whole : bool
+        All of it, not the beginning of its first line.
+    """
+    shown = text if whole else "".join(text.splitlines()[:1])[:300]
+    shown = re.sub(r"://[^@/\s]+@", "://***@", shown)
+    return re.sub(r"(?i)(password|passwd|pwd)(['\"]?\s*[=:]\s*)['\"]?[^\s,'\"}&]+", r"\1\2***", shown)
+
+
+def build_indexes(store: JobStore) -> None:
+    """Index what documents are looked for by; MongoDB only, quick where they are there."""
+    collection = getattr(store.docs_store, "_collection", None)
+    if collection is None or isinstance(collection, _monty_collection()):
+        return
+    for keys in (
+        [("uuid", 1), ("index", -1)],
+        [("output.@class", 1), ("output.completed_at", -1)],
+        [("output.calculation_id", 1)],
+        [("metadata.campaign", 1)],
+    ):
+        collection.create_index(keys, background=True)
+
+
+def _monty_collection() -> Any:
+    from montydb.collection import MontyCollection
+
+    return MontyCollection
 
 
 def find_documents(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mofonon import __version__
-from mofonon.cli import bulk_modulus, compare, doctor, phonons, qha, query, stabilize
+from mofonon.cli import bulk_modulus, campaign, compare, doctor, phonons, qha, query, stabilize
 from mofonon.cli.options import NumberListCommand
 from mofonon.errors import MofononError
 
@@ -24,6 +24,11 @@ app.command("stabilize", cls=NumberListCommand)(stabilize.stabilize)
 app.command("bulk-modulus")(bulk_modulus.bulk_modulus)
 app.command("qha", cls=NumberListCommand)(qha.qha)
 app.add_typer(compare.app)
+app.command("run")(campaign.run)
+app.command("submit")(campaign.submit)
+app.command("status")(campaign.status)
+app.command("retry")(campaign.retry)
+app.add_typer(campaign.campaign_app)
 app.command("query")(query.query)
 app.command("show")(query.show)
 app.command("doctor")(doctor.doctor)

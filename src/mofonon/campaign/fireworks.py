@@ -1,0 +1,95 @@
+"""Campaigns through FireWorks, for those who run it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobflow import Flow
+
+from mofonon.campaign.remote import Submission, connected
+from mofonon.campaign.resources import set_queue_adapter
+from mofonon.campaign.state import finished_jobs
+from mofonon.campaign.units import Unit
+from mofonon.errors import CampaignError, MissingDependencyError
+from mofonon.store import open_store, without_credentials
+
+if TYPE_CHECKING:
+    from fireworks import LaunchPad
+
+
+def open_launchpad(path: Path | None = None) -> LaunchPad:
+    """Open the LaunchPad of a file, or the one that FireWorks finds by itself.
+
+    Raises
+    ------
+    CampaignError
+        When it does not answer.
+    """
+    try:
+        from fireworks import LaunchPad
+    except ImportError as error:
+        raise MissingDependencyError(
+            "FireWorks is not installed", "pip install 'mofonon[fireworks]'"
+        ) from error
+    try:
+        launchpad = LaunchPad.from_file(str(path)) if path else LaunchPad.auto_load()
+        launchpad.db.client.admin.command("ping")
+    except Exception as error:  # pymongo and ruamel raise their own kinds
+        raise CampaignError(
+            f"the LaunchPad cannot be opened: {without_credentials(str(error))}",
+            "lpad init, or name the file with --launchpad",
+        ) from error
+    return launchpad
+
+
+def submit(units: Sequence[Unit], campaign: str, launchpad: LaunchPad) -> Submission:
+    """Put into the LaunchPad what is neither done nor in it.
+
+    Documents go to the store of ``JOBFLOW_CONFIG_FILE``, which must be set here and where the
+    jobs run.
+
+    Parameters
+    ----------
+    units : sequence of Unit
+        All units of the campaign.
+    campaign : str
+        Name of the campaign.
+    launchpad : LaunchPad
+        Where to.
+    """
+    from jobflow.managers.fireworks import flow_to_workflow
+
+    done = Submission()
+    ids = sorted({job_id for unit in units for job_id in unit.job_ids})
+    finished = finished_jobs(open_store(), ids)
+    launchpad.fireworks.create_index("spec._tasks.job.uuid")
+    queued = set(launchpad.fireworks.distinct("spec._tasks.job.uuid", _among(ids)))
+    absent: list[Unit] = []
+    available = set(finished)
+    for unit in units:
+        if unit.output is None:
+            done.impossible.append(unit)
+        elif unit.output.uuid in finished:
+            done.n_done += 1
+        elif unit.output.uuid in queued:
+            done.n_queued += 1
+        else:
+            unit.jobs = [job for job in unit.jobs if job.uuid not in available]
+            absent.append(unit)
+            available |= {job.uuid for job in unit.jobs}
+    for group in connected(absent):
+        jobs = [(unit, job) for unit in group for job in unit.jobs]
+        for unit, job in jobs:
+            job.hosts = []
+            set_queue_adapter(job, unit.estimates.get(job.uuid), unit.resources)
+        flow = Flow([job for _, job in jobs], name=campaign)
+        launchpad.add_wf(flow_to_workflow(flow, allow_external_references=True))
+        done.flows.append(flow.uuid)
+        done.n_jobs += len(jobs)
+    return done
+
+
+def _among(ids: list[str]) -> dict[str, Any]:
+    return {"spec._tasks.job.uuid": {"$in": ids}}

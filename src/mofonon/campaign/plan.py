@@ -1,0 +1,126 @@
+"""What a campaign will do and cost, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from mofonon.campaign.units import Unit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass
+class StagePlan:
+    """What a stage will do.
+
+    Attributes
+    ----------
+    stage, potential : str
+        Names.
+    n_units : int
+        Structures.
+    n_impossible : int
+        Structures of them for which it cannot be done.
+    n_jobs : int
+        Jobs.
+    n_evaluations : int
+        Estimated force evaluations.
+    core_hours, gpu_hours : float
+        Estimated (h).
+    memory : float
+        Largest estimated memory of a job (GB).
+    longest : float
+        Longest estimated job (h).
+    after : list of str
+        Stages whose documents it takes.
+    """
+
+    stage: str
+    potential: str
+    n_units: int = 0
+    n_impossible: int = 0
+    n_jobs: int = 0
+    n_evaluations: int = 0
+    core_hours: float = 0.0
+    gpu_hours: float = 0.0
+    memory: float = 0.0
+    longest: float = 0.0
+    after: list[str] | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Plain data for ``--json``."""
+        return asdict(self)
+
+
+def plan_campaign(units: Sequence[Unit]) -> list[StagePlan]:
+    """Add up the estimates of the units by stage and potential."""
+    plans: dict[tuple[str, str], StagePlan] = {}
+    owner: dict[str, str] = {}
+    for unit in units:
+        key = (unit.stage, unit.potential)
+        plan = plans.setdefault(key, StagePlan(*key, after=[]))
+        plan.n_units += 1
+        plan.n_impossible += unit.error is not None
+        plan.n_jobs += len(unit.jobs)
+        for estimate in unit.estimates.values():
+            hours = estimate.seconds / 3600
+            plan.n_evaluations += estimate.evaluations
+            plan.memory = max(plan.memory, estimate.memory)
+            plan.longest = max(plan.longest, hours)
+            if estimate.on_gpu:
+                plan.gpu_hours += hours
+            else:
+                plan.core_hours += hours
+        needed = {owner[each] for job in unit.jobs for each in job.input_uuids if each in owner}
+        plan.after = sorted({*(plan.after or []), *(needed - {unit.stage})})
+        owner |= {job.uuid: unit.stage for job in unit.jobs}
+    return list(plans.values())
+
+
+def draw_plan(plans: Sequence[StagePlan]) -> Figure:
+    """Draw the stages and what they take from each other, one column a step.
+
+    Returns
+    -------
+    Figure
+        Not registered with pyplot.
+    """
+    from matplotlib.figure import Figure
+
+    columns: dict[str, int] = {}
+    for plan in plans:
+        before = [columns[name] for name in plan.after or [] if name in columns]
+        columns[plan.stage] = max([columns.get(plan.stage, 0), *(c + 1 for c in before)])
+    rows: dict[int, int] = {}
+    places: dict[tuple[str, str], tuple[float, float]] = {}
+    for plan in plans:
+        column = columns[plan.stage]
+        places[plan.stage, plan.potential] = (column, -rows.setdefault(column, 0))
+        rows[column] += 1
+    figure = Figure(
+        figsize=(3.2 * (max(columns.values()) + 1), 1.1 * max(rows.values()) + 0.6),
+        layout="constrained",
+    )
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    axes.set_xlim(-0.5, max(columns.values()) + 0.5)
+    axes.set_ylim(-max(rows.values()) + 0.4, 0.6)
+    for plan in plans:
+        end = places[plan.stage, plan.potential]
+        for (stage, _), start in places.items():
+            if stage in (plan.after or []):
+                arrow = {"arrowstyle": "-|>", "color": "#8a94a3", "shrinkA": 45, "shrinkB": 45}
+                axes.annotate("", xy=end, xytext=start, arrowprops=arrow)
+        axes.text(
+            *end,
+            f"{plan.stage} {plan.potential}\n{plan.n_units} units, {plan.n_jobs} jobs\n"
+            f"{plan.n_evaluations} evaluations",
+            ha="center",
+            va="center",
+            fontsize=9,
+            bbox={"boxstyle": "round,pad=0.5", "facecolor": "#eef3fa", "edgecolor": "#3b6ea5"},
+        )
+    return figure

@@ -1,0 +1,176 @@
+"""What became of each unit: in the store, and in the queue where there is one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
+
+    from mofonon.campaign.units import Unit
+
+State = Literal["done", "running", "waiting", "failed", "blocked"]
+
+#: Class name of the record of a failure in the store.
+FAILURE = "CampaignFailure"
+_CHUNK = 1000
+
+
+@dataclass
+class UnitRow:
+    """What has to be known of a unit to find it in a database.
+
+    Attributes
+    ----------
+    stage, structure, potential : str
+        As in :class:`mofonon.campaign.units.Unit`.
+    job_ids : list of str
+        Ids of its jobs; the last is that of its document.
+    error : str
+        Why it cannot be made; empty otherwise.
+    """
+
+    stage: str
+    structure: str
+    potential: str
+    job_ids: list[str] = field(default_factory=list)
+    error: str = ""
+
+    @classmethod
+    def of(cls, unit: Unit) -> UnitRow:
+        """Make the row of a unit."""
+        return cls(
+            unit.stage,
+            unit.structure,
+            unit.potential,
+            _document_last(unit),
+            str(unit.error) if unit.error is not None else "",
+        )
+
+    @property
+    def document_id(self) -> str:
+        """Id of the document of the unit; empty where it cannot be made."""
+        return self.job_ids[-1] if self.job_ids else ""
+
+
+@dataclass
+class UnitState:
+    """A unit and what became of it.
+
+    Attributes
+    ----------
+    row : UnitRow
+        The unit.
+    state : str
+        done, running, waiting, failed, or blocked (by a failure of what it needs).
+    why : str
+        Reason of a failure, or what blocks it; the last line first.
+    remedy : str
+        What to do about it.
+    job_ids : list of str
+        Jobs that failed.
+    reused : bool
+        Whether its document was in the store before this run.
+    """
+
+    row: UnitRow
+    state: State
+    why: str = ""
+    remedy: str = ""
+    job_ids: list[str] = field(default_factory=list)
+    reused: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """Plain data for ``--json``."""
+        row = asdict(self.row)
+        row.pop("job_ids"), row.pop("error")
+        return {
+            **row,
+            "document_id": self.row.document_id,
+            "state": self.state,
+            "why": self.why,
+            "remedy": self.remedy,
+        }
+
+
+def _document_last(unit: Unit) -> list[str]:
+    last = [unit.output.uuid] if unit.output is not None else []
+    return [each for each in unit.job_ids if each not in last] + last
+
+
+def finished_jobs(store: JobStore, ids: Iterable[str]) -> set[str]:
+    """Ids of the jobs that have an output in the store.
+
+    A job that was replaced, and whose replacement has not finished, has none.
+    """
+    wanted = set(ids)
+    found: set[str] = set()
+    for part in _chunks(store, sorted(wanted)):
+        criteria = {"output": {"$ne": None}, **part}
+        for entry in store.docs_store.query(criteria, ["uuid"]):
+            if entry["uuid"] in wanted:
+                found.add(entry["uuid"])
+    return found
+
+
+def failures(store: JobStore, campaign: str) -> dict[str, dict[str, Any]]:
+    """Failures recorded in the store, by the id of the job that failed."""
+    criteria = {"metadata.campaign": campaign, "output.@class": FAILURE}
+    return {
+        entry["output"]["job_id"]: entry["output"]
+        for entry in store.docs_store.query(criteria, ["output"])
+    }
+
+
+def states_in_store(
+    rows: Sequence[UnitRow], store: JobStore, campaign: str
+) -> list[UnitState]:
+    """States of units that are run here: done, failed, blocked or waiting."""
+    done = finished_jobs(store, (row.document_id for row in rows if row.document_id))
+    recorded = failures(store, campaign)
+    return [_state_in_store(row, done, recorded) for row in rows]
+
+
+def _state_in_store(
+    row: UnitRow, done: set[str], recorded: dict[str, dict[str, Any]]
+) -> UnitState:
+    if row.error:
+        message, _, remedy = row.error.partition("\n  remedy: ")
+        return UnitState(row, "failed", message, remedy)
+    if row.document_id in done:
+        return UnitState(row, "done")
+    for job_id in row.job_ids:
+        if job_id in recorded:
+            return failed_state(row, recorded[job_id])
+    return UnitState(row, "waiting")
+
+
+def failed_state(row: UnitRow, failure: dict[str, Any]) -> UnitState:
+    """State of a unit after a failure: its own, or that of a job it shares or needs."""
+    own = (failure["stage"], failure["potential"]) == (row.stage, row.potential)
+    why = f"{failure['job_name']}: {failure['message']}"
+    return UnitState(
+        row, "failed" if own else "blocked", why, failure["remedy"], [failure["job_id"]]
+    )
+
+
+def counts(states: Iterable[UnitState]) -> dict[str, Counter[str]]:
+    """Number of units in each state by stage, in the order of the stages."""
+    found: dict[str, Counter[str]] = {}
+    for each in states:
+        found.setdefault(each.row.stage, Counter())[each.state] += 1
+    return found
+
+
+def _chunks(store: JobStore, ids: list[str]) -> Iterator[dict[str, Any]]:
+    """Criteria that together find the ids: one pass where a store has no index."""
+    from maggma.stores.mongolike import MontyStore
+
+    if isinstance(store.docs_store, MontyStore):
+        yield {}
+        return
+    for start in range(0, len(ids), _CHUNK):
+        yield {"uuid": {"$in": ids[start : start + _CHUNK]}}

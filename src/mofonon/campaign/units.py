@@ -1,0 +1,104 @@
+"""The units of a campaign: a stage applied to a structure with a potential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobflow import Flow, Job, OnMissing, OutputReference
+
+from mofonon.campaign.estimates import Estimate
+from mofonon.campaign.identity import flat_jobs, identify_jobs, renamed
+from mofonon.campaign.schema import Resources
+from mofonon.errors import MofononError
+
+
+@dataclass
+class Unit:
+    """One calculation of a campaign, with the jobs it consists of.
+
+    Attributes
+    ----------
+    stage : str
+        Name of the stage.
+    structure : str
+        Name of the structure; empty for what is made once for the campaign.
+    potential : str
+        Name of the potential; empty where there is none.
+    jobs : list of Job
+        Its jobs, each after those it refers to; jobs that an earlier unit has are not among
+        them.
+    job_ids : list of str
+        Ids of all its jobs, shared ones too.
+    output : OutputReference or None
+        Its document; None where the unit cannot be made.
+    error : MofononError or None
+        Why it cannot be made.
+    n_atoms : int
+        Atoms in the cell; 0 where there is no structure.
+    resources : Resources
+        What its jobs ask for.
+    estimates : dict
+        Estimated cost of its jobs by id.
+    """
+
+    stage: str
+    structure: str
+    potential: str
+    jobs: list[Job] = field(default_factory=list)
+    job_ids: list[str] = field(default_factory=list)
+    output: OutputReference | None = None
+    error: MofononError | None = None
+    n_atoms: int = 0
+    resources: Resources = field(default_factory=Resources)
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Short name for people."""
+        return " ".join(part for part in (self.structure, self.stage, self.potential) if part)
+
+    @property
+    def is_report(self) -> bool:
+        """Whether it gathers what other units made, whatever of it there is."""
+        return self.stage == "report"
+
+    def metadata(self, campaign: str) -> dict[str, Any]:
+        """Metadata of its jobs, by which they are found in any database."""
+        return {
+            "campaign": campaign,
+            "stage": self.stage,
+            "structure": self.structure,
+            "potential": self.potential,
+        }
+
+
+def make_unit(
+    unit: Unit, made: Flow | Job, campaign: str, taken: Mapping[str, object]
+) -> Unit:
+    """Fill a unit with the jobs of a flow: content-addressed, labelled, shared ones left out.
+
+    Parameters
+    ----------
+    unit : Unit
+        Without jobs.
+    made : Flow or Job
+        What a Maker made; its output is the document of the unit.
+    campaign : str
+        Name of the campaign.
+    taken : mapping
+        Ids of the jobs of earlier units.
+    """
+    jobs = flat_jobs(made)
+    names = identify_jobs(jobs)
+    unit.output = renamed(made.output, names)
+    unit.job_ids = list(dict.fromkeys(job.uuid for job in jobs))
+    fresh = {job.uuid: job for job in jobs if job.uuid not in taken}
+    unit.jobs = list(fresh.values())
+    for job in unit.jobs:
+        job.hosts = []
+        # a failed parent must not block what only looks at what there is
+        job.update_config({"on_missing_references": OnMissing.NONE}, dynamic=True)
+        job.update_metadata(unit.metadata(campaign), dynamic=True)
+    return unit

@@ -1,0 +1,232 @@
+"""``mofonon run|submit|status|retry`` and ``mofonon campaign``: many structures, one file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mofonon.cli.options import (
+    JsonOption,
+    StoreOption,
+    ThreadsOption,
+    set_threads,
+    stdout_for_results,
+)
+
+if TYPE_CHECKING:
+    from mofonon.campaign.plan import StagePlan
+
+CampaignArgument = Annotated[Path, typer.Argument(help="Campaign file (YAML).")]
+ImportOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-import", help="Package whose code the campaign may name; may be repeated."
+    ),
+]
+ProjectOption = Annotated[
+    str | None, typer.Option("--project", "-p", help="jobflow-remote project.")
+]
+ManagerOption = Annotated[
+    Literal["jobflow-remote", "fireworks"], typer.Option(help="Who runs the jobs.")
+]
+LaunchpadOption = Annotated[
+    Path | None, typer.Option(help="LaunchPad file, with --manager fireworks.")
+]
+
+campaign_app = typer.Typer(
+    name="campaign", help="Look at a campaign file without running it.", no_args_is_help=True
+)
+
+
+@campaign_app.command("schema")
+def schema() -> None:
+    """Print the JSON schema of campaign files: all fields, with units and defaults."""
+    with stdout_for_results():
+        from mofonon.campaign.schema import CampaignSpec
+
+        text = json.dumps(CampaignSpec.model_json_schema(), indent=2)
+    typer.echo(text)
+
+
+@campaign_app.command("check")
+def check(
+    file: CampaignArgument, allow_import: ImportOption = None, as_json: JsonOption = False
+) -> None:
+    """Validate a campaign file, read its structures, and say what cannot be done."""
+    set_threads(None)
+    with stdout_for_results():
+        from mofonon.cli import campaign_runs
+
+        units = campaign_runs.load(file, allow_import).units
+        impossible = [unit for unit in units if unit.error is not None]
+    if as_json:
+        problems = {unit.label: str(unit.error) for unit in impossible}
+        typer.echo(json.dumps({"n_units": len(units), "impossible": problems}, indent=2))
+    else:
+        typer.echo(f"{len(units)} units, {sum(len(unit.jobs) for unit in units)} jobs")
+        for unit in impossible:
+            typer.secho(f"{unit.label}: {unit.error}", fg="yellow")
+    if impossible:
+        raise typer.Exit(1)
+
+
+@campaign_app.command("plan")
+def plan(
+    file: CampaignArgument,
+    graph: Annotated[
+        Path | None, typer.Option(help="Draw the stages into this file (png, svg, pdf).")
+    ] = None,
+    allow_import: ImportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print jobs, dependencies, force evaluations and core- or GPU-hours before anything runs."""
+    set_threads(None)
+    with stdout_for_results():
+        from mofonon.campaign.plan import draw_plan, plan_campaign
+        from mofonon.cli import campaign_runs, runs
+
+        plans = plan_campaign(campaign_runs.load(file, allow_import).units)
+        if graph is not None:
+            with runs.writing(graph.parent):
+                graph.parent.mkdir(parents=True, exist_ok=True)
+                draw_plan(plans).savefig(graph, dpi=150)
+    if as_json:
+        typer.echo(json.dumps([each.plain() for each in plans], indent=2))
+    else:
+        _print_plan(plans)
+
+
+def run(
+    file: CampaignArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of tables, figures and the page."),
+    ] = None,
+    store: StoreOption = None,
+    allow_import: ImportOption = None,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a campaign here. What is in the store already is not computed again.
+
+    What failed before is left alone: see mofonon status and mofonon retry.
+    """
+    _run(file, output, store, allow_import, threads, as_json=as_json, retry=False)
+
+
+def retry(
+    file: CampaignArgument,
+    project: ProjectOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of tables, figures and the page."),
+    ] = None,
+    store: StoreOption = None,
+    allow_import: ImportOption = None,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run again what failed, and what waits for it; nothing that is done.
+
+    With --project: in the queue of jobflow-remote, after clearing locks that a killed runner
+    left behind.
+    """
+    if project is None:
+        _run(file, output, store, allow_import, threads, as_json=as_json, retry=True)
+        return
+    set_threads(threads)
+    with stdout_for_results():
+        from mofonon.cli import campaign_runs
+
+        done = campaign_runs.retry_remote(file, project, allow_import)
+    if as_json:
+        typer.echo(json.dumps(done, indent=2))
+    else:
+        for line in campaign_runs.retry_lines(done):
+            typer.echo(line)
+
+
+def submit(
+    file: CampaignArgument,
+    project: ProjectOption = None,
+    manager: ManagerOption = "jobflow-remote",
+    launchpad: LaunchpadOption = None,
+    allow_import: ImportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a campaign into the queue of a cluster; submitting twice computes once."""
+    set_threads(None)
+    with stdout_for_results():
+        from mofonon.cli import campaign_runs
+
+        done = campaign_runs.submit(file, project, manager, launchpad, allow_import)
+    if as_json:
+        typer.echo(json.dumps(done, indent=2))
+    else:
+        for line in campaign_runs.submission_lines(done):
+            typer.echo(line)
+
+
+def status(
+    file: CampaignArgument,
+    project: ProjectOption = None,
+    store: StoreOption = None,
+    all_units: Annotated[
+        bool, typer.Option("--all", help="Each structure, not only those with a problem.")
+    ] = False,
+    allow_import: ImportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say of each structure and stage whether it waits, runs, is done or failed, and why."""
+    set_threads(None)
+    with stdout_for_results():
+        from mofonon.cli import campaign_runs
+
+        states = campaign_runs.states(file, project, store, allow_import)
+    if as_json:
+        typer.echo(json.dumps([state.plain() for state in states], indent=2))
+    else:
+        from mofonon.cli.campaign_tables import print_states
+
+        print_states(states, all_units=all_units)
+
+
+def _run(
+    file: Path,
+    output: Path | None,
+    store: Path | None,
+    allow_import: list[str] | None,
+    threads: int | None,
+    *,
+    as_json: bool,
+    retry: bool,
+) -> None:
+    set_threads(threads)
+    with stdout_for_results():
+        from mofonon.cli import campaign_runs, runs
+
+        spec, states, opened = campaign_runs.run_here(file, store, allow_import, retry=retry)
+        folder = output or Path(f"mofonon-{spec.name}")
+        with runs.writing(folder):
+            page = campaign_runs.write_results(states, opened, folder)
+    if as_json:
+        found = [state.plain() for state in states]
+        typer.echo(json.dumps({"units": found, "page": str(page) if page else None}, indent=2))
+    else:
+        from mofonon.cli.campaign_tables import print_results, print_states
+
+        print_states(states, all_units=False)
+        print_results(states, opened)
+        if page is not None:
+            typer.echo(f"page: {page}")
+    if any(state.state in ("failed", "blocked") for state in states):
+        raise typer.Exit(1)
+
+
+def _print_plan(plans: list[StagePlan]) -> None:
+    from mofonon.cli.campaign_tables import print_plan
+
+    print_plan(plans)

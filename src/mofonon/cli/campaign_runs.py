@@ -1,0 +1,209 @@
+"""What the campaign commands do, without the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mofonon import progress
+from mofonon.campaign.load import load_campaign
+from mofonon.campaign.local import LocalRun
+from mofonon.campaign.maker import CampaignMaker
+from mofonon.campaign.schema import CampaignSpec
+from mofonon.campaign.state import UnitRow, UnitState, states_in_store
+from mofonon.campaign.table import remember, remembered
+from mofonon.campaign.units import Unit
+from mofonon.cli.progress_bar import ProgressBar, note
+from mofonon.cli.runs import open_noted_store
+from mofonon.errors import SettingsError
+from mofonon.store import get_document, open_store
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
+
+    from mofonon.campaign.remote import RemoteProject
+
+_MOST_ON_A_PAGE = 50
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A campaign file and its units."""
+
+    spec: CampaignSpec
+    units: list[Unit]
+
+
+def load(file: Path, allow_import: Sequence[str] | None) -> Loaded:
+    """Read a campaign file, its structures, and make its units."""
+    spec = load_campaign(file, allow_import or ())
+    with ProgressBar(spec.name) as bar:
+        units = CampaignMaker().units(
+            spec,
+            lambda done, total: bar(progress.Progress("structures", done, total)),
+        )
+    remember(spec, units)
+    return Loaded(spec, units)
+
+
+def rows_of(file: Path, allow_import: Sequence[str] | None) -> tuple[CampaignSpec, list[UnitRow]]:
+    """Rows of a campaign, without reading its structures again where nothing changed."""
+    spec = load_campaign(file, allow_import or ())
+    known = remembered(spec)
+    if known is None:
+        known = remember(spec, load(file, allow_import).units)
+    return spec, known
+
+
+def run_here(
+    file: Path, store_path: Path | None, allow_import: Sequence[str] | None, *, retry: bool
+) -> tuple[CampaignSpec, list[UnitState], JobStore]:
+    """Run a campaign in this process; with retry, what failed before too."""
+    store = open_noted_store(store_path)
+    loaded = load(file, allow_import)
+    for name, potential in loaded.spec.potentials.items():
+        note(f"potential {name}: {potential.spec().label}")
+    total = len(loaded.units)
+    started = 0
+
+    def tell(unit: Unit, state: UnitState) -> None:
+        nonlocal started
+        if state.state == "running":
+            started = loaded.units.index(unit) + 1
+            note(f"[{started}/{total}] {unit.label}")
+        elif state.state == "failed":
+            note(f"[{started}/{total}] {unit.label} failed: {state.why}")
+
+    with ProgressBar(loaded.spec.name) as bar, progress.listening(bar):
+        local = LocalRun(loaded.spec.name, store, on_unit=tell, retry=retry)
+        states = local.run(loaded.units)
+    return loaded.spec, states, store
+
+
+def states(
+    file: Path,
+    project: str | None,
+    store_path: Path | None,
+    allow_import: Sequence[str] | None,
+) -> list[UnitState]:
+    """States of all units: in the queue of a project, or in a store."""
+    spec, rows = rows_of(file, allow_import)
+    if project is not None:
+        return _project(project).states(rows, spec.name)
+    return states_in_store(rows, open_store(store_path), spec.name)
+
+
+def submit(
+    file: Path,
+    project: str | None,
+    manager: str,
+    launchpad: Path | None,
+    allow_import: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Submit a campaign; say what was done, as plain data."""
+    if manager == "fireworks":
+        from mofonon.campaign import fireworks
+
+        pad = fireworks.open_launchpad(launchpad)
+        loaded = load(file, allow_import)
+        done = fireworks.submit(loaded.units, loaded.spec.name, pad)
+        where = f"LaunchPad {pad.name}"
+    else:
+        opened = _project(project)
+        loaded = load(file, allow_import)
+        done = opened.submit(loaded.units, loaded.spec.name)
+        where = f"project {opened.name}"
+    return {
+        "campaign": loaded.spec.name,
+        "where": where,
+        "n_flows": len(done.flows),
+        "n_jobs": done.n_jobs,
+        "n_done": done.n_done,
+        "n_queued": done.n_queued,
+        "impossible": {unit.label: str(unit.error) for unit in done.impossible},
+        "postponed": [unit.label for unit in done.postponed],
+        "flows": done.flows,
+    }
+
+
+def submission_lines(done: dict[str, Any]) -> list[str]:
+    """Tell people what a submission did."""
+    lines = [
+        f"{done['campaign']}: {done['n_jobs']} jobs in {done['n_flows']} flows, {done['where']}",
+        f"{done['n_done']} units done before, {done['n_queued']} in the queue already",
+    ]
+    lines += [f"not possible: {name}: {why}" for name, why in done["impossible"].items()]
+    if done["postponed"]:
+        lines.append(
+            f"{len(done['postponed'])} units take something from jobs that are still in the "
+            "queue: give the same command again when those are done"
+        )
+    return lines
+
+
+def retry_remote(
+    file: Path, project: str, allow_import: Sequence[str] | None
+) -> dict[str, Any]:
+    """Clear stale locks, then run again what failed."""
+    opened = _project(project)
+    spec, rows = rows_of(file, allow_import)
+    n_jobs, n_flows = opened.clear_locks()
+    failed = [
+        state for state in opened.states(rows, spec.name) if state.state in ("failed", "blocked")
+    ]
+    return {
+        "campaign": spec.name,
+        "unlocked_jobs": n_jobs,
+        "unlocked_flows": n_flows,
+        "n_failed": sum(state.state == "failed" for state in failed),
+        "rerun": opened.retry(failed),
+    }
+
+
+def retry_lines(done: dict[str, Any]) -> list[str]:
+    """Tell people what a second attempt did."""
+    lines = [f"{done['campaign']}: {len(done['rerun'])} jobs run again or wait for those"]
+    if done["unlocked_jobs"] or done["unlocked_flows"]:
+        lines.append(
+            f"cleared the locks of {done['unlocked_jobs']} jobs and "
+            f"{done['unlocked_flows']} flows, left by a runner that was killed"
+        )
+    return lines
+
+
+def write_results(states: Sequence[UnitState], store: JobStore, folder: Path) -> Path | None:
+    """Write the page of the phonons of a campaign; of the first ones, where there are many."""
+    done = [s for s in states if s.state == "done" and s.row.stage == "phonons"]
+    if not done:
+        return None
+    from mofonon.lattice.schemas import PhononDoc
+    from mofonon.report import write_report
+
+    if len(done) > _MOST_ON_A_PAGE:
+        note(f"the page shows {_MOST_ON_A_PAGE} of {len(done)} structures; see mofonon query")
+    shown = done[:_MOST_ON_A_PAGE]
+    docs = [
+        PhononDoc.model_validate(get_document(store, s.row.document_id, with_arrays=True))
+        for s in shown
+    ]
+    several = len({s.row.potential for s in shown}) > 1
+    names = [
+        f"{s.row.structure} {s.row.potential}" if several else s.row.structure for s in shown
+    ]
+    return write_report(
+        docs, folder, document_ids=[s.row.document_id for s in shown], names=names
+    )
+
+
+def _project(name: str | None) -> RemoteProject:
+    import os
+
+    from mofonon.campaign.remote import RemoteProject
+
+    if name is None and not os.environ.get("JFREMOTE_PROJECT"):
+        raise SettingsError(
+            "no project was named", "give --project NAME, or set JFREMOTE_PROJECT"
+        )
+    return RemoteProject(name)

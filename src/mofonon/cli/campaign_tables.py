@@ -1,0 +1,121 @@
+"""Tables of campaigns in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mofonon.campaign.state import FAILURE, UnitState, counts
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
+
+    from mofonon.campaign.plan import StagePlan
+
+_STATES = ("done", "running", "waiting", "failed", "blocked")
+_COLOURS = {"done": "green", "running": "cyan", "failed": "red", "blocked": "yellow"}
+_MOST_PROBLEMS = 30
+
+#: Key figures of each kind of document with their headers.
+_FIGURES: dict[str, tuple[tuple[str, str], ...]] = {
+    "stabilize": (("state", ""), ("min_frequency", "THz")),
+    "phonons": (("min_frequency", "THz"),),
+    "bulk-modulus": (("bulk_modulus", "GPa"),),
+    "qha": (("cte_linear_300K", "1e-6/K"),),
+}
+
+
+def print_states(states: Sequence[UnitState], *, all_units: bool) -> None:
+    """Print the number of units in each state by stage, then those with a problem."""
+    console = Console()
+    table = Table(title="campaign")
+    table.add_column("stage")
+    for state in _STATES:
+        table.add_column(state, justify="right", style=_COLOURS.get(state))
+    for stage, found in counts(states).items():
+        table.add_row(stage, *(str(found[state] or "") for state in _STATES))
+    console.print(table)
+    shown = [s for s in states if all_units or s.state in ("failed", "blocked")]
+    shown.sort(key=lambda state: state.state != "failed")
+    for state in shown if all_units else shown[:_MOST_PROBLEMS]:
+        row = state.row
+        name = " ".join(part for part in (row.structure, row.stage, row.potential) if part)
+        colour = _COLOURS.get(state.state, "default")
+        console.print(f"[{colour}]{state.state}[/] {name}", highlight=False)
+        if state.why:
+            console.print(f"    {state.why}", markup=False, highlight=False)
+        if state.remedy:
+            console.print(f"    remedy: {state.remedy}", markup=False, highlight=False)
+    if not all_units and len(shown) > _MOST_PROBLEMS:
+        console.print(f"and {len(shown) - _MOST_PROBLEMS} more: --all shows them")
+
+
+def print_results(states: Sequence[UnitState], store: JobStore) -> None:
+    """Print the key figures of what is done: one row a structure and potential."""
+    wanted = {s.row.document_id: s for s in states if s.state == "done"}
+    stages = [s for s in dict.fromkeys(s.row.stage for s in states) if s in _FIGURES]
+    if not wanted or not stages:
+        return
+    fields = sorted({field for stage in stages for field, _ in _FIGURES[stage]})
+    found: dict[str, dict[str, Any]] = {}
+    criteria = {"uuid": {"$in": list(wanted)}, "output.@class": {"$ne": FAILURE}}
+    for entry in store.docs_store.query(
+        criteria, ["uuid", *(f"output.{field}" for field in fields)]
+    ):
+        if isinstance(entry.get("output"), dict):
+            found.setdefault(entry["uuid"], {}).update(entry["output"])
+    table = Table(title="results")
+    table.add_column("structure")
+    table.add_column("potential")
+    columns = [(stage, *figure) for stage in stages for figure in _FIGURES[stage]]
+    for stage, field, unit in columns:
+        header = f"{stage}\n{field.replace('_', ' ')}" + (f" ({unit})" if unit else "")
+        table.add_column(header, justify="right")
+    rows: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for document_id, state in wanted.items():
+        key = (state.row.structure, state.row.potential)
+        if state.row.stage in _FIGURES:
+            rows.setdefault(key, {})[state.row.stage] = found.get(document_id, {})
+    for (structure, potential), values in rows.items():
+        cells = [_shown(values.get(stage, {}).get(field)) for stage, field, _ in columns]
+        table.add_row(structure, potential, *cells)
+    Console().print(table)
+
+
+def print_plan(plans: Sequence[StagePlan]) -> None:
+    """Print what a campaign will do and cost."""
+    table = Table(title="plan (estimates; counts of displacements are exact)")
+    for header in ("stage", "potential", "after"):
+        table.add_column(header)
+    for header in (
+        *("units", "jobs", "force evaluations", "core-hours", "GPU-hours"),
+        *("memory (GB)", "longest job (h)"),
+    ):
+        table.add_column(header, justify="right")
+    for plan in plans:
+        table.add_row(
+            plan.stage,
+            plan.potential,
+            ", ".join(plan.after or []),
+            *(str(n) for n in (plan.n_units, plan.n_jobs, plan.n_evaluations)),
+            f"{plan.core_hours:.2f}" if plan.core_hours else "",
+            f"{plan.gpu_hours:.2f}" if plan.gpu_hours else "",
+            f"{plan.memory:.1f}",
+            f"{plan.longest:.2f}",
+        )
+    console = Console()
+    console.print(table)
+    total, gpu = sum(p.core_hours for p in plans), sum(p.gpu_hours for p in plans)
+    console.print(f"in all {total:.2f} core-hours and {gpu:.2f} GPU-hours", highlight=False)
+    impossible = sum(plan.n_impossible for plan in plans)
+    if impossible:
+        console.print(f"{impossible} units cannot be made: mofonon campaign check", style="red")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
