@@ -22,8 +22,8 @@ def mongod_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    with running_mongod(binary, tmp_path_factory.mktemp("mongod")) as port:
-        yield port
+    with running_mongod(binary, tmp_path_factory.mktemp("mongod")) as server:
+        yield server.port
 
 
 @pytest.fixture

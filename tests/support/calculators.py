@@ -20,3 +20,11 @@ class CountedEMT(EMT):
         if path := os.environ.get("COUNT_EVALUATIONS"):
             with Path(path).open("a") as file:
                 file.write("evaluated\n")
+        if (path := os.environ.get("RECORD_DEVICES")) and self.get_device():
+            with Path(path).open("a") as file:
+                file.write(f"{self.get_device()}\n")
+
+    @staticmethod
+    def get_device() -> str:
+        """The devices that SLURM gave to this job."""
+        return os.environ.get("CUDA_VISIBLE_DEVICES", "")

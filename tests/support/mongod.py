@@ -23,42 +23,90 @@ def find_mongod() -> Path | None:
     return Path(found) if found else None
 
 
-@contextmanager
-def running_mongod(binary: Path, folder: Path) -> Iterator[int]:
-    """Run mongod on a free port of this machine only; give the port."""
-    import pymongo
+class Mongod:
+    """A mongod on a free port of this machine only, which can be killed and started again.
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = folder / "db"
-    data.mkdir(parents=True)
-    command = [
-        str(binary),
-        "--dbpath",
-        str(data),
-        "--port",
-        str(port),
-        "--bind_ip",
-        "127.0.0.1",
-    ]
-    command += ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
-    with (folder / "mongod.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            client = pymongo.MongoClient("127.0.0.1", port, serverSelectionTimeoutMS=20_000)
-            for _ in range(100):
-                try:
-                    client.admin.command("ping")
-                    break
-                except pymongo.errors.PyMongoError:
-                    if process.poll() is not None:
-                        raise RuntimeError(
-                            (folder / "mongod.log").read_text()[-2000:]
-                        ) from None
-                    time.sleep(0.1)
-            client.close()
-            yield port
-        finally:
-            process.terminate()
-            process.wait(20)
+    Parameters
+    ----------
+    binary : Path
+        The program.
+    folder : Path
+        Where its files go.
+    login : tuple of str, optional
+        User name and password; with them the server asks for authentication. The user is of
+        the database ``mofonon``.
+    """
+
+    def __init__(
+        self, binary: Path, folder: Path, login: tuple[str, str] | None = None
+    ) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.folder, self.login = folder, login
+        data = folder / "db"
+        data.mkdir(parents=True)
+        self.command = [str(binary), "--dbpath", str(data), "--port", str(self.port)]
+        self.command += ["--bind_ip", "127.0.0.1", "--nounixsocket"]
+        self.command += ["--wiredTigerCacheSizeGB", "0.25", *(["--auth"] if login else [])]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+        if login:
+            import pymongo
+
+            with pymongo.MongoClient("127.0.0.1", self.port) as client:  # localhost exception
+                roles = [{"role": "root", "db": "admin"}]
+                client.admin.command("createUser", "admin", pwd=login[1], roles=roles)
+            with self.client("admin", "admin") as client:
+                roles = [{"role": "dbOwner", "db": "mofonon"}]
+                client.mofonon.command("createUser", login[0], pwd=login[1], roles=roles)
+
+    def client(self, user: str | None = None, source: str = "mofonon"):
+        """A client, logged in where that is needed."""
+        import pymongo
+
+        options = {}
+        if self.login:
+            options = {"username": user or self.login[0], "password": self.login[1]}
+            options["authSource"] = source
+        return pymongo.MongoClient("127.0.0.1", self.port, **options)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        import pymongo
+
+        with (self.folder / "mongod.log").open("a") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=subprocess.STDOUT
+            )
+        client = pymongo.MongoClient("127.0.0.1", self.port, serverSelectionTimeoutMS=20_000)
+        for _ in range(100):
+            try:
+                client.admin.command("ping")
+                break
+            except pymongo.errors.PyMongoError:
+                if self.process.poll() is not None:
+                    raise RuntimeError(
+                        (self.folder / "mongod.log").read_text()[-2000:]
+                    ) from None
+                time.sleep(0.1)
+        client.close()
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop it, or kill it as a power cut would."""
+        if self.process is not None:
+            (self.process.kill if kill else self.process.terminate)()
+            self.process.wait(20)
+            self.process = None
+
+
+@contextmanager
+def running_mongod(
+    binary: Path, folder: Path, login: tuple[str, str] | None = None
+) -> Iterator[Mongod]:
+    """Run mongod until the end of the ``with`` block."""
+    server = Mongod(binary, folder, login)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from mofonon import __version__
-from mofonon.cli import bulk_modulus, campaign, compare, doctor, phonons, qha, query, stabilize
+from mofonon.cli import (
+    bulk_modulus,
+    campaign,
+    compare,
+    doctor,
+    init,
+    phonons,
+    qha,
+    query,
+    stabilize,
+)
 from mofonon.cli.options import NumberListCommand
 from mofonon.errors import MofononError
 
@@ -29,6 +39,7 @@ app.command("submit")(campaign.submit)
 app.command("status")(campaign.status)
 app.command("retry")(campaign.retry)
 app.add_typer(campaign.campaign_app)
+app.command("init")(init.init)
 app.command("query")(query.query)
 app.command("show")(query.show)
 app.command("doctor")(doctor.doctor)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +78,9 @@ def run_here(
         elif state.state == "failed":
             note(f"[{started}/{total}] {unit.label} failed: {state.why}")
 
-    with ProgressBar(loaded.spec.name) as bar, progress.listening(bar):
+    with ProgressBar(loaded.spec.name) as bar, ExitStack() as stack:
+        if sys.stderr.isatty():
+            stack.enter_context(progress.listening(bar))
         local = LocalRun(loaded.spec.name, store, on_unit=tell, retry=retry)
         states = local.run(loaded.units)
     return loaded.spec, states, store

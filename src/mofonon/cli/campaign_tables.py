@@ -87,24 +87,20 @@ def print_results(states: Sequence[UnitState], store: JobStore) -> None:
 
 def print_plan(plans: Sequence[StagePlan]) -> None:
     """Print what a campaign will do and cost."""
-    table = Table(title="plan (estimates; counts of displacements are exact)")
-    for header in ("stage", "potential", "after"):
-        table.add_column(header)
-    for header in (
-        *("units", "jobs", "force evaluations", "core-hours", "GPU-hours"),
-        *("memory (GB)", "longest job (h)"),
-    ):
-        table.add_column(header, justify="right")
+    table = Table(title="plan: estimates, but counts of displacements are exact")
+    table.add_column("stage")
+    headers = ("units", "jobs", "evaluations", "core h", "GPU h", "GB", "longest h")
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
     for plan in plans:
+        after = f"\n  after {', '.join(plan.after)}" if plan.after else ""
         table.add_row(
-            plan.stage,
-            plan.potential,
-            ", ".join(plan.after or []),
+            f"{plan.stage} {plan.potential}{after}",
             *(str(n) for n in (plan.n_units, plan.n_jobs, plan.n_evaluations)),
             f"{plan.core_hours:.2f}" if plan.core_hours else "",
             f"{plan.gpu_hours:.2f}" if plan.gpu_hours else "",
-            f"{plan.memory:.1f}",
-            f"{plan.longest:.2f}",
+            f"{plan.memory:.1f}" if plan.memory else "",
+            f"{plan.longest:.2f}" if plan.longest else "",
         )
     console = Console()
     console.print(table)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +18,7 @@ from mofonon.errors import MissingDependencyError, UnknownElementError, UnknownH
 from mofonon.potentials.mace_files import heads_of, load_mace, model_path
 from mofonon.potentials.spec import BUNDLED_MODELS, PotentialSpec
 from mofonon.provenance import file_sha256
+from mofonon.settings import get_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,11 +93,12 @@ def describe_potential(spec: PotentialSpec) -> PotentialDescription:
     fields: dict[str, Any] = {"model": spec.model, "package": _package(spec)}
     if spec.family in ("demo", "mace"):
         path = model_path(spec.model, spec.family)
-        heads, elements = _mace_metadata(str(path), path.stat().st_mtime_ns)
+        sha256 = file_sha256(path)
+        heads, elements = _mace_metadata(str(path), sha256)
         fields |= {
             "model": path.stem,
             "file_name": path.name,
-            "sha256": file_sha256(path),
+            "sha256": sha256,
             "heads": list(heads),
             "head": resolve_head(spec.head, list(heads), path.name),
             "elements": list(elements),
@@ -164,11 +169,27 @@ def check_elements(elements: Iterable[str], potential: PotentialDescription) -> 
 
 
 @lru_cache(maxsize=8)
-def _mace_metadata(path: str, _modified: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Heads and element symbols of a model file (cached by path and time stamp)."""
+def _mace_metadata(path: str, sha256: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Heads and element symbols of a model file.
+
+    They are kept on disk by the hash of the file: loading a model takes seconds, most of them
+    to import torch, and half the jobs of a campaign need no more of it than this.
+    """
+    kept = get_settings().checkpoints / "models" / f"{sha256}.json"
+    try:
+        heads, symbols = json.loads(kept.read_text(encoding="utf-8"))
+        return tuple(heads), tuple(symbols)
+    except (OSError, ValueError):
+        pass
     model: Any = load_mace(Path(path), "cpu")
     symbols = tuple(chemical_symbols[int(number)] for number in model.atomic_numbers)
-    return tuple(heads_of(model)), symbols
+    found = tuple(heads_of(model)), symbols
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(found), encoding="utf-8")
+        partial.replace(kept)
+    return found
 
 
 def _bundled(spec: PotentialSpec) -> tuple[Path, tuple[str, ...]]:
