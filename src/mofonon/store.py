@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Fields of the job store document that are not below ``output``.
 _ENVELOPE = ("uuid", "index", "name", "metadata", "hosts", "completed_at")
 
+_PASSWORD = re.compile(r"(?i)(password|passwd|pwd)(['\"]?\s*[=:]\s*)['\"]?[^\s,'\"}&]+")
+
 #: Short names of document classes, as ``--type`` takes them.
 DOCUMENT_TYPES = {
     "phonons": "PhononDoc",
@@ -126,7 +128,7 @@ def without_credentials(text: str, *, whole: bool = False) -> str:
     """
     shown = text if whole else "".join(text.splitlines()[:1])[:300]
     shown = re.sub(r"://[^@/\s]+@", "://***@", shown)
-    return re.sub(r"(?i)(password|passwd|pwd)(['\"]?\s*[=:]\s*)['\"]?[^\s,'\"}&]+", r"\1\2***", shown)
+    return _PASSWORD.sub(r"\1\2***", shown)
 
 
 def build_indexes(store: JobStore) -> None:

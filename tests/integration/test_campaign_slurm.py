@@ -58,6 +58,10 @@ def submitted(cluster: Cluster):
     cluster.kill_runner()
 
 
+def _states(units):
+    return {key: unit["state"] for key, unit in units.items()}
+
+
 def _status(cluster: Cluster, *where: str) -> dict[tuple[str, str], dict]:
     done = cluster.call("status", "metals.yaml", *where, "--json", *OPTIONS)
     return {(unit["structure"], unit["stage"]): unit for unit in json.loads(done.stdout)}
@@ -70,7 +74,7 @@ def test_slurm_and_mongodb_give_what_the_embedded_store_gives(submitted):
     cluster.wait_for(cluster.settled)
     units = _status(cluster, "-p", "test")
     local = _status(cluster)
-    assert {k: u["state"] for k, u in units.items()} == {k: u["state"] for k, u in local.items()}
+    assert _states(units) == _states(local)
     assert units["Al", "phonons"]["state"] == "done"
     assert units["Zn", "phonons"]["state"] == "failed"
     assert units["Zn", "bulk-modulus"]["state"] == "blocked"

@@ -1,4 +1,4 @@
-"""A small cluster for tests: SLURM, a mongod that asks for a password, a jobflow-remote project."""
+"""A small cluster for tests: SLURM, a mongod with a password, a jobflow-remote project."""
 
 import os
 import shutil
@@ -33,7 +33,9 @@ class Cluster:
     environment: dict[str, str]
     runner: "subprocess.Popen[bytes] | None" = None
 
-    def call(self, *arguments: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    def call(
+        self, *arguments: object, check: bool = True
+    ) -> "subprocess.CompletedProcess[str]":
         """Run ``mofonon`` as a user does."""
         code = "from mofonon.cli import main; main()"
         return self.python(code, *arguments, check=check)

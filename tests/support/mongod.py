@@ -76,9 +76,7 @@ class Mongod:
         import pymongo
 
         with (self.folder / "mongod.log").open("a") as log:
-            self.process = subprocess.Popen(
-                self.command, stdout=log, stderr=subprocess.STDOUT
-            )
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT)
         client = pymongo.MongoClient("127.0.0.1", self.port, serverSelectionTimeoutMS=20_000)
         for _ in range(100):
             try:

@@ -46,7 +46,8 @@ ReturnToService=2
 KillWait=2
 MinJobAge=60
 GresTypes=gpu
-NodeName=localhost NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=20000 Gres=gpu:fake:2
+NodeName=localhost NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=20000 \\
+  Gres=gpu:fake:2
 PartitionName=cpu Nodes=localhost Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=localhost MaxTime=INFINITE State=UP
 """

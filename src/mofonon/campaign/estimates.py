@@ -8,7 +8,7 @@ give ``seconds_per_atom`` measured on its own machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -104,7 +104,7 @@ def estimate_job(job: Job, structure: Structure | None, cost: Cost) -> Estimate:
     if structure is None:
         return cost.estimate([])
     n_atoms, name = len(structure), function_name(job.function)
-    inputs = {**dict(enumerate(job.function_args)), **job.function_kwargs}
+    inputs = [*job.function_args, *job.function_kwargs.values()]
     parts: list[tuple[int, int]] = []
     if name.endswith(("RelaxMaker.make", "start_phonons")):
         parts.append((RELAXATION, n_atoms))
@@ -116,7 +116,7 @@ def estimate_job(job: Job, structure: Structure | None, cost: Cost) -> Estimate:
 
 
 def displacements(structure: Structure, settings: PhononSettings) -> tuple[int, int]:
-    """Number of displaced supercells and atoms in each."""
+    """Count displaced supercells and atoms in each."""
     return _displacements(_Keyed(structure), settings.model_dump_json())
 
 
@@ -144,6 +144,6 @@ def _displacements(keyed: _Keyed, settings: str) -> tuple[int, int]:
     return len(single_displacements(phonon)), len(phonon.supercell)
 
 
-def _phonon_settings(inputs: Mapping[Any, Any]) -> PhononSettings:
-    found = [value for value in inputs.values() if isinstance(value, PhononSettings)]
+def _phonon_settings(inputs: Sequence[Any]) -> PhononSettings:
+    found = [value for value in inputs if isinstance(value, PhononSettings)]
     return found[0] if found else PhononSettings()

@@ -141,7 +141,7 @@ def _canonical_object(value: Any) -> Any:
 
 
 def potential_identity(spec: PotentialSpec) -> dict[str, Any]:
-    """What decides the numbers of a potential; looked up once for each spec."""
+    """Find what decides the numbers of a potential; looked up once for each spec."""
     return dict(_potential_identity(spec.model_dump_json()))
 
 

@@ -108,7 +108,8 @@ def write(answers: Answers, *, overwrite: bool) -> list[Path]:
     texts = render(answers)
     # jobflow-remote takes every YAML file of its folder for a project
     places = {
-        name: answers.folder / (name if name == f"{answers.project}.yaml" else f"mofonon/{name}")
+        name: answers.folder
+        / (name if name == f"{answers.project}.yaml" else f"mofonon/{name}")
         for name in texts
     }
     present = [str(path) for path in places.values() if path.exists()]

@@ -9,8 +9,8 @@ from typing import Any
 from jobflow import Flow, Job, Maker, OutputReference
 from pymatgen.core import Structure
 
-from mofonon.campaign.report import summarize_campaign
 from mofonon.campaign.estimates import Cost, estimate_job
+from mofonon.campaign.report import summarize_campaign
 from mofonon.campaign.resources import merged
 from mofonon.campaign.schema import CampaignSpec, LatticeStage
 from mofonon.campaign.stages import stage_maker, summary_fields
@@ -58,7 +58,7 @@ class CampaignMaker(Maker):
         spec : CampaignSpec
             A validated campaign, as :func:`mofonon.campaign.load_campaign` gives.
         """
-        flows = [unit_flow(unit) for unit in self.units(spec) if unit.jobs]
+        flows: list[Flow | Job] = [unit_flow(unit) for unit in self.units(spec) if unit.jobs]
         return Flow(flows, name=spec.name)
 
     def units(self, spec: CampaignSpec, on_structure: Progress | None = None) -> list[Unit]:
@@ -76,7 +76,7 @@ class CampaignMaker(Maker):
 
 def unit_flow(unit: Unit, keep: Callable[[Job], bool] = lambda _: True) -> Flow:
     """Make a flow of the jobs of a unit that are still to be done."""
-    jobs = [job for job in unit.jobs if keep(job)]
+    jobs: list[Flow | Job] = [job for job in unit.jobs if keep(job)]
     for each in jobs:
         each.hosts = []
     return Flow(jobs, name=unit.label)

@@ -103,7 +103,9 @@ class RemoteProject:
 
     def open_store(self) -> JobStore:
         """Open the job store of the project."""
-        store: JobStore = self.project.get_jobstore()
+        store = self.project.get_jobstore()
+        if store is None:
+            raise CampaignError(f"the project {self.name} has no jobstore", "give it one")
         store.connect()
         return store
 
@@ -187,7 +189,9 @@ class RemoteProject:
             if entry["uuid"] not in entries:
                 made.setdefault(_unit_key(entry), []).append(entry)
         absent = [
-            row.document_id for row in rows if row.document_id and row.document_id not in entries
+            row.document_id
+            for row in rows
+            if row.document_id and row.document_id not in entries
         ]
         finished = finished_jobs(self.open_store(), absent) if absent else set()
         return [
@@ -260,7 +264,7 @@ class RemoteProject:
 
 
 def connected(units: Sequence[Unit]) -> list[list[Unit]]:
-    """Groups of units that depend on each other: each group is a flow of its own.
+    """Group units that depend on each other: each group is a flow of its own.
 
     The runner locks and searches the whole flow whenever a job of it ends, so that a thousand
     small flows are faster than one large one.

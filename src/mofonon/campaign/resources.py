@@ -56,7 +56,7 @@ def slurm_resources(wanted: Resources) -> dict[str, Any]:
 
 
 def worker_resources(wanted: Resources, worker: Any) -> dict[str, Any]:
-    """What a job asks of one worker of a project: its defaults, then what the job needs.
+    """Combine the defaults of a worker with what a job needs.
 
     Parameters
     ----------

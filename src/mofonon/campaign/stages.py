@@ -62,7 +62,9 @@ def stage_maker(spec: CampaignSpec, stage: LatticeStage, potential: PotentialSpe
     given = {"potential": potential, **options, **stage.options}
     if stage.maker is not None:
         # a Maker of the user's takes of mofonon's arguments what it has
-        given = {key: value for key, value in given.items() if key in known or key in stage.options}
+        given = {
+            key: value for key, value in given.items() if key in known or key in stage.options
+        }
     try:
         made: Maker = cls(**given)
     except TypeError as error:

@@ -125,9 +125,7 @@ def failures(store: JobStore, campaign: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def states_in_store(
-    rows: Sequence[UnitRow], store: JobStore, campaign: str
-) -> list[UnitState]:
+def states_in_store(rows: Sequence[UnitRow], store: JobStore, campaign: str) -> list[UnitState]:
     """States of units that are run here: done, failed, blocked or waiting."""
     done = finished_jobs(store, (row.document_id for row in rows if row.document_id))
     recorded = failures(store, campaign)
@@ -158,7 +156,7 @@ def failed_state(row: UnitRow, failure: dict[str, Any]) -> UnitState:
 
 
 def counts(states: Iterable[UnitState]) -> dict[str, Counter[str]]:
-    """Number of units in each state by stage, in the order of the stages."""
+    """Count units in each state by stage, in the order of the stages."""
     found: dict[str, Counter[str]] = {}
     for each in states:
         found.setdefault(each.row.stage, Counter())[each.state] += 1

@@ -74,9 +74,7 @@ class Unit:
         }
 
 
-def make_unit(
-    unit: Unit, made: Flow | Job, campaign: str, taken: Mapping[str, object]
-) -> Unit:
+def make_unit(unit: Unit, made: Flow | Job, campaign: str, taken: Mapping[str, object]) -> Unit:
     """Fill a unit with the jobs of a flow: content-addressed, labelled, shared ones left out.
 
     Parameters

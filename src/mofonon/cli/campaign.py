@@ -82,7 +82,7 @@ def plan(
     allow_import: ImportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print jobs, dependencies, force evaluations and core- or GPU-hours before anything runs."""
+    """Print jobs, dependencies, force evaluations and hours before anything runs."""
     set_threads(None)
     with stdout_for_results():
         from mofonon.campaign.plan import draw_plan, plan_campaign

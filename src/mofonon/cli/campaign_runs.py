@@ -50,7 +50,9 @@ def load(file: Path, allow_import: Sequence[str] | None) -> Loaded:
     return Loaded(spec, units)
 
 
-def rows_of(file: Path, allow_import: Sequence[str] | None) -> tuple[CampaignSpec, list[UnitRow]]:
+def rows_of(
+    file: Path, allow_import: Sequence[str] | None
+) -> tuple[CampaignSpec, list[UnitRow]]:
     """Rows of a campaign, without reading its structures again where nothing changed."""
     spec = load_campaign(file, allow_import or ())
     known = remembered(spec)
@@ -135,7 +137,7 @@ def submit(
 def submission_lines(done: dict[str, Any]) -> list[str]:
     """Tell people what a submission did."""
     lines = [
-        f"{done['campaign']}: {done['n_jobs']} jobs in {done['n_flows']} flows, {done['where']}",
+        f"{done['where']}: {done['n_jobs']} jobs in {done['n_flows']} flows",
         f"{done['n_done']} units done before, {done['n_queued']} in the queue already",
     ]
     lines += [f"not possible: {name}: {why}" for name, why in done["impossible"].items()]
@@ -155,7 +157,9 @@ def retry_remote(
     spec, rows = rows_of(file, allow_import)
     n_jobs, n_flows = opened.clear_locks()
     failed = [
-        state for state in opened.states(rows, spec.name) if state.state in ("failed", "blocked")
+        state
+        for state in opened.states(rows, spec.name)
+        if state.state in ("failed", "blocked")
     ]
     return {
         "campaign": spec.name,

@@ -33,18 +33,18 @@ def print_states(states: Sequence[UnitState], *, all_units: bool) -> None:
     console = Console()
     table = Table(title="campaign")
     table.add_column("stage")
-    for state in _STATES:
-        table.add_column(state, justify="right", style=_COLOURS.get(state))
+    for name in _STATES:
+        table.add_column(name, justify="right", style=_COLOURS.get(name))
     for stage, found in counts(states).items():
-        table.add_row(stage, *(str(found[state] or "") for state in _STATES))
+        table.add_row(stage, *(str(found[name] or "") for name in _STATES))
     console.print(table)
     shown = [s for s in states if all_units or s.state in ("failed", "blocked")]
     shown.sort(key=lambda state: state.state != "failed")
     for state in shown if all_units else shown[:_MOST_PROBLEMS]:
         row = state.row
-        name = " ".join(part for part in (row.structure, row.stage, row.potential) if part)
+        label = " ".join(part for part in (row.structure, row.stage, row.potential) if part)
         colour = _COLOURS.get(state.state, "default")
-        console.print(f"[{colour}]{state.state}[/] {name}", highlight=False)
+        console.print(f"[{colour}]{state.state}[/] {label}", highlight=False)
         if state.why:
             console.print(f"    {state.why}", markup=False, highlight=False)
         if state.remedy:

@@ -44,7 +44,9 @@ def init(
     ] = "mofonon",
     folder: Annotated[
         Path | None,
-        typer.Option(help="Where the files go. Default: JFREMOTE_PROJECTS_FOLDER or ~/.jfremote."),
+        typer.Option(
+            help="Where the files go. Default: JFREMOTE_PROJECTS_FOLDER or ~/.jfremote."
+        ),
     ] = None,
     work_dir: Annotated[str | None, typer.Option(help="Where jobs run.")] = None,
     activate: Annotated[
