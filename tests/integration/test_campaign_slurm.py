@@ -41,8 +41,8 @@ def cluster():
     with running_cluster() as running:
         folder = running.folder / "structures"
         folder.mkdir()
-        for symbol in ("Al", "Cu", "Zn"):  # EMT knows no Zn
-            atoms = bulk(symbol, "fcc", a={"Al": 4.0, "Cu": 3.6, "Zn": 3.9}[symbol])
+        for symbol in ("Al", "Zn"):  # EMT knows no Zn
+            atoms = bulk(symbol, "fcc", a=4.0)
             AseAtomsAdaptor.get_structure(atoms).to(str(folder / f"{symbol}.json"))
         (running.folder / "metals.yaml").write_text(CAMPAIGN)
         yield running
@@ -109,7 +109,7 @@ print(json.dumps({entry["uuid"]: entry["output"] for entry in found}, default=st
             if uuid in local:
                 assert remote[uuid][name] == pytest.approx(local[uuid][name], abs=1e-8)
     report = remote[units["", "report"]["document_id"]]
-    assert (report["n_done"], report["n_failed"]) == (4, 2)
+    assert (report["n_done"], report["n_failed"]) == (2, 2)
 
 
 def _jobs_ran_where_they_should(cluster: Cluster) -> None:

@@ -86,7 +86,7 @@ class Cluster:
         with self.mongod.client() as client:
             return list(client.mofonon.documents.find(query or {}))
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 240) -> Any:
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 400) -> Any:
         """Wait until something is the case."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

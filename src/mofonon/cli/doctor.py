@@ -5,24 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mofonon.cli.findings import Finding
 from mofonon.cli.options import StoreOption, set_threads, stdout_for_results
 from mofonon.errors import MofononError, SettingsError
-
-
-@dataclass(frozen=True)
-class Finding:
-    """State of one thing: usable or not, what was found, what to do."""
-
-    usable: bool
-    found: str
-    remedy: str = ""
 
 
 def doctor(
@@ -31,11 +22,23 @@ def doctor(
         typer.Argument(help="Things that must be usable; exit 1 if one is not."),
     ] = None,
     store: StoreOption = None,
+    project: Annotated[
+        str | None,
+        typer.Option(
+            "--project",
+            "-p",
+            help="Check this jobflow-remote project: workers, queue, store, runner, locks; "
+            "exit 1 if something is missing.",
+        ),
+    ] = None,
 ) -> None:
     """Check potentials, stores, VASP, GPU, SLURM and jobflow-remote: a line each.
 
     With THINGS named, the exit status is 1 when one of them is missing.
     """
+    if project is not None:
+        _project(project)
+        return
     unknown = sorted(set(things or []) - set(CHECKS))
     if unknown:
         raise SettingsError(
@@ -46,16 +49,22 @@ def doctor(
     for name in things or CHECKS:
         with stdout_for_results():
             finding = STORE_CHECKS[name](store) if name in STORE_CHECKS else CHECKS[name]()
-        mark = (
-            typer.style("ok     ", fg="green")
-            if finding.usable
-            else typer.style("missing", fg="yellow")
-        )
-        line = f"{mark} {name:<15} {finding.found}"
-        typer.echo(line if finding.usable else f"{line}; {finding.remedy}")
+        finding.show(name)
         if not finding.usable:
             missing.append(name)
     if things and missing:
+        raise typer.Exit(1)
+
+
+def _project(name: str) -> None:
+    set_threads(None)
+    with stdout_for_results():
+        from mofonon.cli.doctor_project import check_project
+
+        findings = list(check_project(name))
+    for thing, finding in findings:
+        finding.show(thing)
+    if not all(finding.usable for _, finding in findings):
         raise typer.Exit(1)
 
 
@@ -209,7 +218,7 @@ def check_jobflow_remote() -> Finding:
     projects = sorted(path.stem for path in folder.glob("*.yaml"))
     if projects:
         return Finding(True, f"projects in {folder}: {', '.join(projects)}")
-    return Finding(False, f"no project in {folder}", "jf project generate NAME, then edit it")
+    return Finding(False, f"no project in {folder}", "mofonon init")
 
 
 STORE_CHECKS: dict[str, Callable[[Path | None], Finding]] = {"store": check_store}

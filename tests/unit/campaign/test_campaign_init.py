@@ -11,13 +11,16 @@ from typer.testing import CliRunner
 from mofonon.campaign.initialize import Answers, render
 from mofonon.cli import app
 
+ODD = "o'b: #"
 REPOSITORY = Path(__file__).parents[3]
 
 
 def test_configs_are_what_init_writes():
     examples = runpy.run_path(str(REPOSITORY / "tools" / "write_configs.py"))["examples"]()
     for name, text in examples.items():
-        assert (REPOSITORY / "configs" / name).read_text() == text, "python tools/write_configs.py"
+        assert (REPOSITORY / "configs" / name).read_text() == text, (
+            "python tools/write_configs.py"
+        )
     present = {p.relative_to(REPOSITORY / "configs").as_posix() for p in _yaml("configs")}
     assert present == set(examples)
 
@@ -30,11 +33,13 @@ def _yaml(folder):
 def test_the_project_is_one_for_jobflow_remote(cluster):
     from jobflow_remote.config.base import Project
 
-    answers = Answers(cluster, "p", Path("/f"), "/w", username="me", password="o'b: #", tls_ca="/c")
+    answers = Answers(
+        cluster, "p", Path("/f"), "/w", username="me", password=ODD, tls_ca="/c"
+    )
     content = yaml.safe_load(render(answers)["p.yaml"])
     project = Project.model_validate(content)
     assert "data" in project.jobstore["additional_stores"]
-    assert project.queue.store["password"] == "o'b: #"
+    assert project.queue.store["password"] == ODD
     assert project.queue.store["mongoclient_kwargs"] == {"tls": True, "tlsCAFile": "/c"}
     assert all(worker.execution_cmd for worker in project.workers.values())
 
