@@ -33,9 +33,7 @@ def _yaml(folder):
 def test_the_project_is_one_for_jobflow_remote(cluster):
     from jobflow_remote.config.base import Project
 
-    answers = Answers(
-        cluster, "p", Path("/f"), "/w", username="me", password=ODD, tls_ca="/c"
-    )
+    answers = Answers(cluster, "p", Path("/f"), "/w", username="me", password=ODD, tls_ca="/c")
     content = yaml.safe_load(render(answers)["p.yaml"])
     project = Project.model_validate(content)
     assert "data" in project.jobstore["additional_stores"]
