@@ -143,3 +143,19 @@ class DocumentNotFoundError(StoreError):
 
 class CampaignError(MofononError):
     """A campaign file cannot be used, or a campaign cannot be run as asked."""
+
+
+class TrainingError(MofononError):
+    """A potential cannot be trained, or training failed."""
+
+
+class TrainingDataError(TrainingError):
+    """Labelled frames are absent, incomplete or too few to train on."""
+
+
+class TrainingMismatchError(TrainingError):
+    """The training program did something else than it was told."""
+
+
+class TrainingInterrupted(TrainingError):
+    """Training was told to stop before its end; it goes on where it was when run again."""

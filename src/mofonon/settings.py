@@ -34,6 +34,10 @@ class MofononSettings(BaseSettings):
         default_factory=lambda: _cache_home() / "mofonon" / "checkpoints",
         description="Folder of evaluation logs, from which killed jobs continue.",
     )
+    models: Path = Field(
+        default_factory=lambda: _cache_home() / "mofonon" / "models",
+        description="Folder of models taken from stores, by sha256.",
+    )
     threads: int = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)),
         ge=1,

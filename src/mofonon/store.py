@@ -26,6 +26,8 @@ DOCUMENT_TYPES = {
     "bulk-modulus": "BulkModulusDoc",
     "qha": "QhaDoc",
     "stabilize": "StabilizeDoc",
+    "model": "PotentialDoc",
+    "evaluation": "EvaluationDoc",
 }
 
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from mofonon.errors import MissingDependencyError, UnknownElementError, UnknownHeadError
 from mofonon.potentials.mace_files import heads_of, load_mace, model_path
 from mofonon.potentials.spec import BUNDLED_MODELS, PotentialSpec
+from mofonon.potentials.stored import stored_notice
 from mofonon.provenance import file_sha256
 from mofonon.settings import get_settings
 
@@ -102,6 +103,7 @@ def describe_potential(spec: PotentialSpec) -> PotentialDescription:
             "heads": list(heads),
             "head": resolve_head(spec.head, list(heads), path.name),
             "elements": list(elements),
+            "notice": DEMO_NOTICE if spec.family == "demo" else stored_notice(path),
         }
     elif spec.family == "ase":
         fields["sha256"] = None
@@ -121,7 +123,6 @@ def describe_potential(spec: PotentialSpec) -> PotentialDescription:
         dispersion="D3(BJ), PBE, no ATM" if spec.dispersion else None,
         enable_cueq=spec.enable_cueq,
         options=spec.options,
-        notice=DEMO_NOTICE if spec.family == "demo" else None,
         **fields,
     )
 

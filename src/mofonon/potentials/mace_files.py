@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 DEMO_MODEL = "demo.model"
 
+#: Beginning of the name of a model that is found by its hash, in a cache or a store.
+STORED = "sha256:"
+
 
 @lru_cache(maxsize=1)
 def foundation_urls() -> dict[str, str]:
@@ -53,6 +56,10 @@ def model_path(model: str | None, family: str) -> Path:
     name = str(model)
     if Path(name).is_file():
         return Path(name)
+    if name.startswith(STORED):
+        from mofonon.potentials.stored import stored_model
+
+        return stored_model(name.removeprefix(STORED))
     urls = foundation_urls()
     if name in urls:
         return fetch_foundation(name, urls[name])
@@ -67,8 +74,8 @@ def foundation_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mace"
 
 
-def fetch_foundation(name: str, url: str) -> Path:
-    """Download a foundation model into mace's own cache, or find it there.
+def fetch_foundation(name: str, url: str, what: str = "foundation model") -> Path:
+    """Download a foundation model, or what else mace publishes, into mace's own cache, or find it there.
 
     The file appears under its final name only when it is complete, so an interrupted
     download is never taken for a model.
@@ -94,7 +101,7 @@ def fetch_foundation(name: str, url: str) -> Path:
         Path(part.name).replace(target)
     except (urllib.error.URLError, OSError) as error:
         raise PotentialFileError(
-            f"the MACE foundation model {name} cannot be downloaded: {error}",
+            f"the MACE {what} {name} cannot be downloaded: {error}",
             f"download {url} elsewhere and pass the file's path to --model, or put it at "
             f"{target}",
         ) from error

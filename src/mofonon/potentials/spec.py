@@ -34,8 +34,9 @@ class PotentialSpec(BaseModel):
     )
     model: str | None = Field(
         None,
-        description="mace: path of a .model file or a foundation name; chgnet, sevennet: "
-        "version; ase: import path 'module:callable' of the calculator.",
+        description="mace: path of a .model file, a foundation name or sha256:... of a model in "
+        "the store; chgnet, sevennet: version; ase: import path 'module:callable' of the "
+        "calculator.",
     )
     head: str | None = Field(None, description="Head of a multi-head MACE model.")
     dtype: Literal["float64", "float32"] = Field(
@@ -81,7 +82,8 @@ class PotentialSpec(BaseModel):
         if self.family == "demo":
             name = "distilled demo model (not for science)"
         elif self.family == "mace":
-            name = f"mace {Path(str(self.model)).stem}"
+            stem = Path(str(self.model)).stem
+            name = f"mace {stem[:19] if stem.startswith('sha256:') else stem}"
         elif self.family == "ase":
             name = str(self.model)
         else:
@@ -98,7 +100,8 @@ class PotentialSpec(BaseModel):
         ----------
         name : str
             ``demo``, ``chgnet``, ``sevennet-0``, the path of a MACE ``.model`` file, a MACE
-            foundation name (``medium-0b``), or ``module:callable`` of an ASE calculator.
+            foundation name (``medium-0b``), ``module:callable`` of an ASE calculator, or
+            ``sha256:...`` of a model in the store.
         **settings
             Other fields of the spec.
 
@@ -117,6 +120,8 @@ class PotentialSpec(BaseModel):
             return cls(family="sevennet", **settings)
         if Path(name).is_file():
             return cls(family="mace", model=str(Path(name).resolve()), **settings)
+        if name.startswith("sha256:"):
+            return cls(family="mace", model=name, **settings)
         if name.endswith((".model", ".pt", ".pth")) or "/" in name:
             raise PotentialFileError(
                 f"there is no model file {name}", "check the path given to --model"
