@@ -75,7 +75,7 @@ def foundation_cache() -> Path:
 
 
 def fetch_foundation(name: str, url: str, what: str = "foundation model") -> Path:
-    """Download a foundation model, or what else mace publishes, into mace's own cache, or find it there.
+    """Download what mace publishes into mace's own cache, or find it there.
 
     The file appears under its final name only when it is complete, so an interrupted
     download is never taken for a model.

@@ -34,8 +34,8 @@ class PotentialSpec(BaseModel):
     )
     model: str | None = Field(
         None,
-        description="mace: path of a .model file, a foundation name or sha256:... of a model in "
-        "the store; chgnet, sevennet: version; ase: import path 'module:callable' of the "
+        description="mace: path of a .model file, a foundation name or sha256:... of a model "
+        "in the store; chgnet, sevennet: version; ase: import path 'module:callable' of the "
         "calculator.",
     )
     head: str | None = Field(None, description="Head of a multi-head MACE model.")
@@ -120,13 +120,11 @@ class PotentialSpec(BaseModel):
             return cls(family="sevennet", **settings)
         if Path(name).is_file():
             return cls(family="mace", model=str(Path(name).resolve()), **settings)
-        if name.startswith("sha256:"):
-            return cls(family="mace", model=name, **settings)
         if name.endswith((".model", ".pt", ".pth")) or "/" in name:
             raise PotentialFileError(
                 f"there is no model file {name}", "check the path given to --model"
             )
-        if name in mace_foundation_names():
+        if name.startswith("sha256:") or name in mace_foundation_names():
             return cls(family="mace", model=name, **settings)
         if ":" in name:
             return cls(family="ase", model=name, **settings)

@@ -161,7 +161,7 @@ def data_summary(prepared: PreparedTraining) -> DataSummary:
 
 
 def thinned(curves: list[EpochErrors], best_epoch: int) -> list[EpochErrors]:
-    """Some hundred epochs of the learning curves, first, best and last among them."""
+    """Keep some hundred epochs of the learning curves, first, best and last among them."""
     epochs = sorted({entry.epoch for entry in curves})
     step = max(1, -(-len(epochs) // _CURVE_EPOCHS))
     kept = {*epochs[::step], epochs[0], epochs[-1], best_epoch} if epochs else set()
@@ -203,7 +203,7 @@ def _warnings(
 
 
 def _notice(prepared: PreparedTraining) -> str | None:
-    """What stands in for something real behind the model."""
+    """Say what stands in for something real behind the model."""
     parts = []
     if prepared.foundation is not None and prepared.foundation.description.notice:
         parts.append(f"fine-tuned from: {prepared.foundation.description.notice}")

@@ -42,9 +42,7 @@ class EffectiveSettings(BaseModel):
     elements: list[int] = Field(
         default_factory=list, description="Atomic numbers that the model keeps."
     )
-    train_frames: Counts = Field(
-        default_factory=dict, description="Frames trained on by head."
-    )
+    train_frames: Counts = Field(default_factory=dict, description="Frames trained on by head.")
     train_stresses: Counts = Field(
         default_factory=dict, description="Those with a stress, by head."
     )
@@ -72,7 +70,7 @@ class EffectiveSettings(BaseModel):
             stress_weight=float(weights["stress"]) if "stress" in weights else None,
             multihead="Using multiheads finetuning mode====" in text,
             heads=initial or _listed_heads(text),
-            elements=_integers(text, r"Atomic Numbers used: \[([\d, ]*)\]"),
+            elements=_integers(text, r"Atomic Numbers used: \[(.*)\]"),
             train_frames=trained,
             train_stresses=stresses,
             valid_frames=valid,
@@ -208,7 +206,9 @@ def _counts(text: str) -> tuple[Counts, Counts, Counts]:
     The size of the data set is what is trained on: repeated frames, which mace adds when
     there are few, are in it and not in the numbers printed on reading.
     """
-    trained = {h: int(n) for h, n in re.findall(r"Head '(\S+)' training dataset size: (\d+)", text)}
+    trained = {
+        h: int(n) for h, n in re.findall(r"Head '(\S+)' training dataset size: (\d+)", text)
+    }
     stresses: Counts = {}
     valid: Counts = {}
     for section in re.split(r"Processing head ", text)[1:]:
@@ -245,4 +245,8 @@ def _integer(text: str, pattern: str) -> int | None:
 
 def _integers(text: str, pattern: str) -> list[int]:
     found = re.search(pattern, text)
-    return [int(number) for number in found[1].split(",") if number.strip()] if found else []
+    if found is None:
+        return []
+    # numpy numbers are printed as np.int64(6)
+    plain = re.sub(r"np\.int64\((\d+)\)", r"\1", found[1])
+    return [int(number) for number in re.findall(r"\d+", plain)]

@@ -11,7 +11,6 @@ import ctypes
 import os
 import signal
 import sys
-from functools import partial
 
 GLOO = "MOFONON_GLOO"
 
@@ -26,8 +25,8 @@ def die_with_parent() -> None:
 
 def use_gloo() -> None:
     """Open a gloo process group from torchrun's environment, for ranks on CPUs."""
-    import mace.cli.run_train as run_train
     import torch.distributed
+    from mace.cli import run_train
     from torch.nn.parallel import DistributedDataParallel
 
     torch.distributed.init_process_group(backend="gloo", init_method="env://")
@@ -36,7 +35,7 @@ def use_gloo() -> None:
         del device_ids
         return DistributedDataParallel(model)
 
-    run_train.DDP = partial(on_cpu)
+    vars(run_train)["DDP"] = on_cpu
 
 
 def main() -> None:

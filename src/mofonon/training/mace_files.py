@@ -62,7 +62,7 @@ def read_results(path: Path) -> list[EpochErrors]:
 
 
 def epoch_errors(entry: dict[str, Any]) -> EpochErrors | None:
-    """Validation errors of a line of mace's results; None for a line of another kind."""
+    """Read validation errors from a line of mace's results; None from another kind."""
     if entry.get("mode") != "eval":
         return None
     return EpochErrors(

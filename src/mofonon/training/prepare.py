@@ -185,9 +185,7 @@ def prepare(
     elements = _model_elements(spec, data, replay, foundation)
     energies = _energies(spec, data, foundation, elements)
     expected = _expected(spec, data, replay, elements, energies, launch)
-    launch.check(
-        expected.valid_frames, sum(expected.train_frames.values()), spec.batch_size
-    )
+    launch.check(expected.valid_frames, sum(expected.train_frames.values()), spec.batch_size)
     training_id = _training_id(spec, data, replay, foundation, launch)
     folder = TrainingFolder(get_settings().checkpoints / "training" / training_id, spec.seed)
     files = _write(folder.path, data, replay, foundation, spec)

@@ -125,7 +125,7 @@ def farthest_frames(
     chosen = farthest_point_sampling(points, n_samples).indices.tolist()
     if len(chosen) < n_samples:
         raise TrainingDataError(
-            f"only {len(chosen)} replay frames differ from each other, of {n_samples} asked for",
+            f"only {len(chosen)} of {n_samples} replay frames asked for differ from each other",
             "ask for fewer",
         )
     return [int(index) for index in chosen]

@@ -50,5 +50,7 @@ class ResultsTail:
         return self._found.get((epoch, head))
 
     def losses(self, head: str) -> dict[int, float]:
-        """Validation losses of a head by epoch."""
-        return {e.epoch: e.loss for e in self._found.values() if e.head == head and e.epoch >= 0}
+        """Give the validation losses of a head by epoch."""
+        return {
+            e.epoch: e.loss for e in self._found.values() if e.head == head and e.epoch >= 0
+        }

@@ -99,8 +99,10 @@ class TrainingFolder:
         return self.path / "best" / "best.pt"
 
     def log_text(self) -> str:
-        """What mace printed."""
-        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        """Read what mace printed."""
+        return (
+            self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        )
 
 
 @dataclass
@@ -265,9 +267,7 @@ def prepare_restart(folder: TrainingFolder, head: str) -> list[str]:
     return notes
 
 
-def _run(
-    folder: TrainingFolder, expected: ExpectedSettings, launch: Launch, lock: int
-) -> None:
+def _run(folder: TrainingFolder, expected: ExpectedSettings, launch: Launch, lock: int) -> None:
     """Run mace until it ends, watching its results."""
     threads = str(get_settings().threads)
     environment = {"OMP_NUM_THREADS": threads, **os.environ, **launch.environment()}
@@ -326,7 +326,7 @@ def _watch(
 
 
 def _settings_so_far(folder: TrainingFolder, offset: int) -> EffectiveSettings | None:
-    """Settings of the running start, once all heads have been validated for the first time."""
+    """Read the settings of the running start, once it has trained an epoch."""
     with folder.log.open("rb") as file:
         file.seek(offset)
         text = file.read().decode(errors="replace")
@@ -420,7 +420,7 @@ def _mace_is_done(folder: TrainingFolder) -> bool:
 
 
 def _losses(folder: TrainingFolder, head: str) -> dict[int, float]:
-    """Validation loss by epoch of the head that checkpoints go by."""
+    """Give the validation loss by epoch of the head that checkpoints go by."""
     tail = ResultsTail(folder.results)
     tail.read()
     return tail.losses(head)

@@ -31,7 +31,9 @@ class Architecture(BaseModel):
     max_ell: int = Field(3, ge=0, description="Highest spherical harmonic of the edges.")
     num_radial_basis: int = Field(8, ge=1, description="Radial basis functions.")
     num_cutoff_basis: int = Field(5, ge=1, description="Power of the polynomial cutoff.")
-    radial_MLP: str = Field("[64, 64, 64]", description="Layers of the radial network.")
+    radial_MLP: str = Field(  # noqa: N815 - mace's name
+        "[64, 64, 64]", description="Layers of the radial network."
+    )
     MLP_irreps: str = Field("16x0e", description="Irreps of the last readout.")
 
 
@@ -63,7 +65,7 @@ class FineTuneSpec(BaseModel):
     head: str = Field(
         "pbe_d3",
         min_length=1,
-        description="Name of the new head. mace calls the only head of the other modes Default.",
+        description="Name of the new head; in the other modes mace calls the only one Default.",
     )
     replay: str | None = Field(
         None,

@@ -1,0 +1,161 @@
+"""Fine-tuning measured: multi-head against naive, killed against uninterrupted, phonons.
+
+Needs the frames that ``fine_tuning_frames.py`` writes. The foundation is the distilled demo
+model, the labels are its teacher's with D3(BJ): stand-ins both, so that the whole loop runs in
+minutes without a GPU. What is printed says how the machinery works, not how good MACE is.
+
+Example
+-------
+``python benchmarks/fine_tuning.py --work build/ft multihead naive killed phonons``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from mofonon.potentials import PotentialSpec, make_calculator
+from mofonon.training import FineTuneMaker, FineTuneSpec
+from mofonon.training.flows import run_training
+from mofonon.training.frames import read_frames
+from mofonon.training.mace_files import read_results
+from mofonon.training.metrics import SetErrors, set_errors
+from mofonon.training.predict import labels_of, predict
+from mofonon.training.schemas import PotentialDoc
+
+COMMON: dict[str, Any] = {
+    "foundation": "demo",
+    "max_epochs": 40,
+    "batch_size": 4,
+    "valid_batch_size": 4,
+    "lr": 0.005,
+    "ema_decay": 0.99,
+    "scheduler_patience": 3,
+    "lr_factor": 0.6,
+}
+
+
+def maker(kind: str, work: Path, seed: int = 2025) -> FineTuneMaker:
+    """How each of the models is trained."""
+    replay = None if kind == "naive" else str(work / "replay.extxyz")
+    mode = "naive" if kind == "naive" else "multihead"
+    spec = FineTuneSpec(**COMMON, mode=mode, replay=replay, replay_filter="none", seed=seed)
+    return FineTuneMaker(name=kind, spec=spec)
+
+
+def train(kind: str, work: Path) -> PotentialDoc:
+    """Train one model; one that is finished is not trained again."""
+    this = maker(kind, work)
+    return run_training(this.prepare(work), this.name)
+
+
+def killed(work: Path) -> PotentialDoc:
+    """Train once more in another folder, killed at a random epoch, and run again."""
+    os.environ["MOFONON_CHECKPOINTS"] = str(work / "killed")
+    ready = maker("killed", work).prepare(work)
+    epoch = random.SystemRandom().randint(5, 30)
+    if not ready.folder.finished.exists():
+        process = subprocess.Popen(  # noqa: S603 - this program
+            [sys.executable, __file__, "--work", str(work), "killed-child"]
+        )
+        while not any(e.epoch >= epoch for e in read_results(ready.folder.results)):
+            if process.poll() is not None:
+                raise SystemExit("the training that was to be killed ended by itself")
+            time.sleep(0.2)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        print(f"killed with -9 in epoch {epoch}", flush=True)
+    return run_training(ready, "killed")
+
+
+def families(work: Path) -> dict[str, list[Any]]:
+    """Frames that no model was trained on, by what they are."""
+    groups: dict[str, list[Any]] = {}
+    for frame in read_frames(work / "test.extxyz"):
+        groups.setdefault(f"{frame.info['family']}", []).append(frame)
+    groups["replay"] = read_frames(work / "replay-test.extxyz")
+    return groups
+
+
+def measure(spec: PotentialSpec, work: Path) -> dict[str, SetErrors]:
+    """Errors on each group of held-out frames."""
+    calculator = make_calculator(spec)
+    return {
+        name: set_errors(predict(frames, calculator), labels_of(frames))
+        for name, frames in families(work).items()
+    }
+
+
+def print_errors(title: str, errors: dict[str, SetErrors]) -> None:
+    """Print one line a group."""
+    for name, found in errors.items():
+        stress = found.stress.rmse if found.stress else float("nan")
+        print(
+            f"{title:34s} {name:12s} {found.n_frames:3d} frames  forces "
+            f"{found.forces.rmse:8.1f} meV/A  energy {found.energy_per_atom.rmse:7.2f} meV/atom"
+            f"  stress {stress:6.2f} meV/A^3",
+            flush=True,
+        )
+
+
+def head_specs(kind: str, doc: PotentialDoc) -> dict[str, PotentialSpec]:
+    """Give the heads of a model as potentials."""
+    return {
+        f"{kind}, head {head}": doc.potential_spec.model_copy(update={"head": head})
+        for head in doc.heads
+    }
+
+
+def gamma_frequencies(spec: PotentialSpec | None, cif: Path) -> Any:
+    """Frequencies at Gamma (THz) in the teacher's geometry; None is teacher + D3."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+    import numpy as np
+    from distill_demo_model import harmonic_phonons
+    from fine_tuning_frames import reference_mof, teacher_with_dispersion
+
+    calculator = make_calculator(spec) if spec else teacher_with_dispersion()
+    atoms = reference_mof(cif.parents[1], cif.name.split(".")[0])
+    phonon = harmonic_phonons(atoms, calculator, distance=0.02)
+    return np.sort(phonon.get_frequencies([0, 0, 0]))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--work", type=Path, required=True, help="frames, models, results")
+    parser.add_argument("what", nargs="+", help="multihead, naive, killed")
+    options = parser.parse_args()
+    work = options.work.resolve()
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    os.environ["MOFONON_MODELS"] = str(work / "models")
+    os.environ["MOFONON_CHECKPOINTS"] = str(work / "checkpoints")
+    if options.what == ["killed-child"]:
+        os.environ["MOFONON_CHECKPOINTS"] = str(work / "killed")
+        run_training(maker("killed", work).prepare(work), "killed")
+        raise SystemExit
+    results = {"foundation": measure(PotentialSpec(family="demo"), work)}
+    print_errors("foundation", results["foundation"])
+    for kind in options.what:
+        doc = killed(work) if kind == "killed" else train(kind, work)
+        print(kind, doc.potential_spec.model, "epoch", doc.best_epoch, doc.notes, doc.warnings)
+        print(f"{doc.seconds:.0f} s", flush=True)
+        for title, spec in head_specs(kind, doc).items():
+            results[title] = measure(spec, work)
+            print_errors(title, results[title])
+    (work / "errors.json").write_text(
+        json.dumps(
+            {k: {g: e.model_dump() for g, e in v.items()} for k, v in results.items()}, indent=1
+        )
+    )
