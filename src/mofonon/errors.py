@@ -94,7 +94,7 @@ class PrecisionError(PotentialError):
 
 
 class MissingDependencyError(PotentialError):
-    """An optional package that a potential needs is not installed."""
+    """An optional package that is needed is not installed."""
 
 
 class RelaxationNotConverged(MofononError):

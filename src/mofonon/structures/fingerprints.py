@@ -8,7 +8,9 @@ of dscribe or matminer can stand in.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -217,9 +219,10 @@ class CHGNetFingerprint:
         from chgnet.model.model import CHGNet
 
         torch.set_num_threads(get_settings().threads)
-        self._model = CHGNet.load(
-            model_name=spec.model or "0.3.0", use_device=spec.device, verbose=False
-        )
+        with contextlib.redirect_stdout(io.StringIO()):  # chgnet announces itself
+            self._model = CHGNet.load(
+                model_name=spec.model or "0.3.0", use_device=spec.device, verbose=False
+            )
         self._model.graph_converter.set_isolated_atom_response("ignore")
 
     def features(self, frames: Sequence[Atoms]) -> list[NDArray[np.float32]]:

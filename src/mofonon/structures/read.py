@@ -69,7 +69,26 @@ def read_structure(path: str | Path) -> Structure:
         Several frames or data blocks, or a formula that does not fit the atoms.
     """
     path = Path(path)
-    text = _read_text(path)
+    return read_structure_content(_read_bytes(path), str(path))
+
+
+def read_structure_content(content: bytes, name: str) -> Structure:
+    """Read a crystal structure from the content of a file, such as a member of an archive.
+
+    Parameters
+    ----------
+    content : bytes
+        As it is in the file, compressed or not.
+    name : str
+        Name of the file, which says the format, and what messages call it.
+
+    Raises
+    ------
+    StructureReadError, DisorderedStructureError
+        As :func:`read_structure`.
+    """
+    path = Path(name)
+    text = _text(content, path)
     file_format = _format_of_name(path) or _format_of_content(text)
     if file_format is None:
         raise StructureReadError(
@@ -89,18 +108,21 @@ def read_structure(path: str | Path) -> Structure:
     return _plain(structure, str(path))
 
 
-def _read_text(path: Path) -> str:
-    """Decompressed text of a file, with line feeds as line ends."""
+def _read_bytes(path: Path) -> bytes:
     if not path.exists():
         raise StructureReadError(f"{path} does not exist.", "Check the path.")
     if not path.is_file():
         raise StructureReadError(f"{path} is not a file.", "Name one structure file.")
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise StructureReadError(
             f"{path} cannot be opened: {error.strerror}.", "Check its permissions."
         ) from error
+
+
+def _text(content: bytes, path: Path) -> str:
+    """Decompressed text of a file, with line feeds as line ends."""
     for magic, decompress in _DECOMPRESS.items():
         if content.startswith(magic):
             try:
