@@ -17,6 +17,7 @@ from mofonon.cli import (
     phonons,
     qha,
     query,
+    select,
     stabilize,
 )
 from mofonon.cli.options import NumberListCommand
@@ -40,6 +41,8 @@ app.command("status")(campaign.status)
 app.command("retry")(campaign.retry)
 app.add_typer(campaign.campaign_app)
 app.command("init")(init.init)
+app.command("select")(select.select)
+app.command("coverage")(select.coverage)
 app.command("query")(query.query)
 app.command("show")(query.show)
 app.command("doctor")(doctor.doctor)
