@@ -113,10 +113,16 @@ class _Match:
     rmsd: float = np.inf
 
 
-def align(reference: Structure, candidate: Structure, symprec: float = 1e-5) -> Alignment:
+def align(
+    reference: Structure,
+    candidate: Structure,
+    symprec: float = 1e-5,
+    *,
+    primitive: bool = True,
+) -> Alignment:
     """Bring a candidate into the setting of a reference.
 
-    Both are reduced to primitive cells first. Then all lattice mappings with like lengths and
+    Both are reduced to primitive cells first, unless told otherwise. Then all lattice mappings with like lengths and
     angles are tried and, for each, all origins that bring an atom of the rarest element onto
     one of the reference; atoms are assigned to each other within elements, at the least sum
     of squared distances.
@@ -127,6 +133,8 @@ def align(reference: Structure, candidate: Structure, symprec: float = 1e-5) -> 
         Ordered, of the same composition; in any cell, orientation, origin and order.
     symprec : float
         Tolerance (A) of the translations by which cells are reduced.
+    primitive : bool
+        Reduce both to primitive cells; otherwise the cells are compared as they are.
 
     Returns
     -------
@@ -143,7 +151,9 @@ def align(reference: Structure, candidate: Structure, symprec: float = 1e-5) -> 
             f"{candidate.composition.reduced_formula} are not the same compound",
             "compare structures of the same composition",
         )
-    ours, theirs = to_primitive(reference, symprec), to_primitive(candidate, symprec)
+    ours, theirs = reference, candidate
+    if primitive:
+        ours, theirs = to_primitive(reference, symprec), to_primitive(candidate, symprec)
     problem = _problem(ours, theirs)
     best = _best_match(problem, ours)
     return _alignment(reference, ours, theirs, problem, best)

@@ -114,6 +114,65 @@ def structures(
     _end(table)
 
 
+@app.command("mechanics")
+def mechanics(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help="CSV tables, or ids of bulk-modulus and qha documents, as PATH, LABEL=PATH, "
+            "ID or LABEL=ID.",
+        ),
+    ] = None,
+    reference: Annotated[
+        str, typer.Option(help="Method that bulk moduli are compared with.")
+    ] = "DFT",
+    temperature: Annotated[
+        float, typer.Option(help="Temperature of the expansion (K), interpolated.")
+    ] = 300.0,
+    literature: Annotated[
+        bool,
+        typer.Option(
+            help="Add published values of the same MOFs, by methods not among the inputs."
+        ),
+    ] = True,
+    mof: Annotated[
+        list[str] | None,
+        typer.Option(help="Add published values of this MOF too; may be repeated."),
+    ] = None,
+    output: OutputOption = Path("mofonon-compare"),
+    output_format: FormatOption = "table",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare bulk moduli and thermal expansion with DFT and experiment.
+
+    Published values come with their source and conditions (Figure 6 and Table 6 of Elena et
+    al., npj Comput. Mater. 11, 125 (2025)).
+    """
+    del config
+    if not words and not mof:
+        raise SettingsError(
+            "there is nothing to compare",
+            "mofonon compare mechanics TABLE.csv DOCUMENT..., or --mof MOF-5",
+        )
+    with stdout_for_results():
+        from mofonon.cli import compare_runs
+
+        table = compare_runs.compare_mechanics(
+            words or [],
+            reference=reference,
+            temperature=temperature,
+            with_literature=literature,
+            mofs=tuple(mof or ()),
+            store_path=store,
+            output=output,
+        )
+    _print(table, "json" if as_json else output_format, output)
+    _end(table)
+
+
 def _supercell(text: str) -> Supercell:
     from mofonon.lattice.settings import parse_supercell
 

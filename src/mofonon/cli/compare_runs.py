@@ -9,7 +9,24 @@ from pathlib import Path
 
 from jobflow import Flow, JobStore
 
-from mofonon.benchmark.inputs import Source, labelled_structure, parse_sources
+from mofonon.benchmark.inputs import (
+    Source,
+    document_label,
+    labelled_structure,
+    parse_sources,
+    read_document,
+)
+from mofonon.benchmark.literature import Literature, literature
+from mofonon.benchmark.mechanics import (
+    ExpansionSeries,
+    PropertyValue,
+    add_literature,
+    properties_of_document,
+    published_expansion,
+    read_properties,
+    with_deviations,
+)
+from mofonon.benchmark.mechanics_table import mechanics_table
 from mofonon.benchmark.structure_table import structure_table
 from mofonon.benchmark.structures import (
     LabelledStructure,
@@ -75,6 +92,63 @@ def compare_structure_files(
 
             write_structure_figure(facts, compared, output)
     return table
+
+
+def compare_mechanics(
+    words: Sequence[str],
+    *,
+    reference: str,
+    temperature: float,
+    with_literature: bool,
+    mofs: Sequence[str],
+    store_path: Path | None,
+    output: Path,
+) -> Table:
+    """Compare bulk moduli and thermal expansion, write tables and figures."""
+    sources = parse_sources(words)
+    store = open_if_needed(sources, store_path)
+    known = literature()
+    values: list[PropertyValue] = []
+    series: list[ExpansionSeries] = []
+    failed = []
+    for source in sources:
+        try:
+            found = _properties(source, store, known)
+        except MofononError as error:
+            failed.append(failure(source.label, source.text, error))
+            continue
+        values += found[0]
+        series += found[1]
+    if with_literature:
+        values = add_literature(values, [*mofs, *(value.mof for value in values)], known)
+    bulk_moduli = with_deviations(values, reference) if values else []
+    expansion = []
+    for one in series:
+        try:
+            expansion.append(one.at(temperature))
+        except MofononError as error:
+            failed.append(failure(f"{one.mof}, {one.method}", one.source, error))
+    if with_literature:
+        expansion += published_expansion(
+            [*mofs, *(one.mof for one in series if one.document_id)], temperature, known
+        )
+    table = mechanics_table(bulk_moduli, expansion, series, reference, failed)
+    with runs.writing(output):
+        write_table(table, output)
+        from mofonon.report.comparison import write_mechanics_figures
+
+        write_mechanics_figures(bulk_moduli, series, reference, output)
+    return table
+
+
+def _properties(
+    source: Source, store: JobStore | None, known: Literature
+) -> tuple[list[PropertyValue], list[ExpansionSeries]]:
+    """Read the properties of a table or of a document."""
+    if source.path is not None:
+        return read_properties(source.path, source.label)
+    document = read_document(source, store)
+    return properties_of_document(document, source.label or document_label(document), known)
 
 
 def failure(label: str, source: str, error: MofononError) -> dict[str, str]:
