@@ -122,10 +122,10 @@ def align(
 ) -> Alignment:
     """Bring a candidate into the setting of a reference.
 
-    Both are reduced to primitive cells first, unless told otherwise. Then all lattice mappings with like lengths and
-    angles are tried and, for each, all origins that bring an atom of the rarest element onto
-    one of the reference; atoms are assigned to each other within elements, at the least sum
-    of squared distances.
+    Both are reduced to primitive cells first, unless told otherwise. Then all lattice mappings
+    with like lengths and angles are tried and, for each, all origins that bring an atom of the
+    rarest element onto one of the reference; atoms are assigned to each other within elements,
+    at the least sum of squared distances.
 
     Parameters
     ----------

@@ -114,6 +114,53 @@ def structures(
     _end(table)
 
 
+@app.command("phonons", cls=NumberListCommand)
+def phonons(
+    words: WordsArgument = None,
+    mesh: Annotated[
+        str, typer.Option(help="q-point mesh of the modes: one or three integers.")
+    ] = "11 11 11",
+    broadening: Annotated[
+        float, typer.Option(help="Gaussian of the overlap of densities of states (THz).")
+    ] = 0.25,
+    low: Annotated[
+        float, typer.Option(help="Upper end of the low frequencies, also of figures (THz).")
+    ] = 10.0,
+    temperature: Annotated[
+        float, typer.Option(help="Temperature of the thermal properties (K).")
+    ] = 300.0,
+    output: OutputOption = Path("mofonon-compare"),
+    output_format: FormatOption = "table",
+    store: StoreOption = None,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare phonons: modes on a mesh and at Gamma, densities of states, bands, heat.
+
+    Files: phonopy.yaml with forces, total_dos.dat, band.yaml, thermal_properties.yaml, plain or
+    compressed. Several with the same LABEL= belong to one method.
+    """
+    del config
+    set_threads(threads)
+    if not words or len(words) < 2:
+        raise SettingsError(
+            "there is nothing to compare", "mofonon compare phonons REFERENCE CANDIDATE..."
+        )
+    with stdout_for_results():
+        from mofonon.benchmark.phonons import PhononOptions
+        from mofonon.cli import compare_runs
+        from mofonon.cli.options import phonon_settings
+
+        settings = phonon_settings(
+            "mofonon compare phonons", supercell="2 2 2", plus_minus="auto", mesh=mesh
+        )
+        options = PhononOptions(settings.mesh, broadening, low, temperature, settings)
+        table = compare_runs.compare_phonon_inputs(words, options, store, output)
+    _print(table, "json" if as_json else output_format, output)
+    _end(table)
+
+
 @app.command("mechanics")
 def mechanics(
     words: Annotated[

@@ -27,6 +27,14 @@ from mofonon.benchmark.mechanics import (
     with_deviations,
 )
 from mofonon.benchmark.mechanics_table import mechanics_table
+from mofonon.benchmark.phonon_table import phonon_table
+from mofonon.benchmark.phonons import (
+    MethodPhonons,
+    PhononOptions,
+    compare_phonons,
+    merge,
+    read_phonons,
+)
 from mofonon.benchmark.structure_table import structure_table
 from mofonon.benchmark.structures import (
     LabelledStructure,
@@ -91,6 +99,32 @@ def compare_structure_files(
             from mofonon.report.comparison import write_structure_figure
 
             write_structure_figure(facts, compared, output)
+    return table
+
+
+def compare_phonon_inputs(
+    words: Sequence[str], options: PhononOptions, store_path: Path | None, output: Path
+) -> Table:
+    """Compare phonons, write tables and figures, and return the table."""
+    sources = parse_sources(words)
+    store = open_if_needed(sources, store_path)
+    read: list[MethodPhonons] = []
+    failed = []
+    for index, source in enumerate(sources):
+        try:
+            read.append(read_phonons(source, store, options.settings))
+        except MofononError as error:
+            if index == 0:
+                raise
+            failed.append(failure(source.label, source.text, error))
+    reference, *candidates = merge(read)
+    facts, compared = compare_phonons(reference, candidates, options)
+    table = phonon_table(facts, compared, options, failed)
+    with runs.writing(output):
+        write_table(table, output)
+        from mofonon.report.phonon_comparison import write_phonon_figures
+
+        write_phonon_figures([reference, *candidates], output, low=options.low)
     return table
 
 
