@@ -95,6 +95,11 @@ def check_sevennet() -> Finding:
     return _potential("sevennet-0")
 
 
+def check_xtb() -> Finding:
+    """Check GFN1-xTB."""
+    return _potential("gfn1-xtb")
+
+
 def check_mace() -> Finding:
     """Look for MACE foundation models in mace's cache."""
     from mofonon.potentials.mace_files import foundation_cache, foundation_urls
@@ -226,6 +231,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "demo": check_demo,
     "chgnet": check_chgnet,
     "sevennet-0": check_sevennet,
+    "gfn1-xtb": check_xtb,
     "mace": check_mace,
     "d3bj": check_dispersion,
     "store": lambda: check_store(None),

@@ -121,7 +121,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="demo (not for science), chgnet, sevennet-0, a MACE .model file, a MACE "
+        help="demo (not for science), chgnet, sevennet-0, gfn1-xtb, a MACE .model file, a MACE "
         "foundation name, or module:callable of an ASE calculator.",
     ),
 ]

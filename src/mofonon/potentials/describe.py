@@ -18,6 +18,7 @@ from mofonon.errors import MissingDependencyError, UnknownElementError, UnknownH
 from mofonon.potentials.mace_files import heads_of, load_mace, model_path
 from mofonon.potentials.spec import BUNDLED_MODELS, PotentialSpec
 from mofonon.potentials.stored import stored_notice
+from mofonon.potentials.xtb import ELEMENTS, GFN1, require_tblite
 from mofonon.provenance import file_sha256
 from mofonon.settings import get_settings
 
@@ -31,13 +32,14 @@ _PACKAGES = {
     "mace": "mace-torch",
     "chgnet": "chgnet",
     "sevennet": "sevenn",
+    "tblite": "tblite",
 }
 
 
 class PotentialDescription(BaseModel):
     """The potential of a document: enough to find, and to distrust, it again."""
 
-    family: str = Field(description="demo, mace, chgnet, sevennet or ase.")
+    family: str = Field(description="demo, mace, chgnet, sevennet, tblite or ase.")
     label: str = Field(description="Short name for tables and figures.")
     model: str | None = Field(None, description="Foundation name, version or import path.")
     file_name: str | None = Field(None, description="Name of the weights file.")
@@ -107,6 +109,9 @@ def describe_potential(spec: PotentialSpec) -> PotentialDescription:
         }
     elif spec.family == "ase":
         fields["sha256"] = None
+    elif spec.family == "tblite":
+        require_tblite()
+        fields |= {"model": GFN1, "elements": list(ELEMENTS)}
     else:
         path, elements = _bundled(spec)
         fields |= {

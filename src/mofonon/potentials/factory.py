@@ -12,6 +12,7 @@ from mofonon.errors import PotentialError
 from mofonon.potentials.allocation import keep_freed_memory
 from mofonon.potentials.describe import describe_potential
 from mofonon.potentials.mace_files import load_mace, model_path
+from mofonon.potentials.xtb import make_xtb
 from mofonon.settings import get_settings
 
 if TYPE_CHECKING:
@@ -47,7 +48,12 @@ def make_calculator(spec: PotentialSpec) -> BaseCalculator:
         As :func:`~mofonon.potentials.describe.describe_potential`, and when the import path
         of an ASE calculator leads nowhere.
     """
-    calculator = _import_calculator(spec) if spec.family == "ase" else _torch_calculator(spec)
+    if spec.family == "ase":
+        calculator = _import_calculator(spec)
+    elif spec.family == "tblite":
+        calculator = make_xtb()
+    else:
+        calculator = _torch_calculator(spec)
     if spec.dispersion == "d3bj":
         from mofonon.potentials.sums import BatchSumCalculator
 

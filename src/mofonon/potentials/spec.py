@@ -8,11 +8,22 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mofonon.errors import PotentialError, PotentialFileError
+from mofonon.potentials.xtb import GFN1
 
-Family = Literal["demo", "mace", "chgnet", "sevennet", "ase"]
+Family = Literal["demo", "mace", "chgnet", "sevennet", "tblite", "ase"]
 
 #: The version of each pretrained potential whose weights ship in its own wheel.
 BUNDLED_MODELS = {"chgnet": "0.3.0", "sevennet": "7net-0"}
+
+
+_SHORT_NAMES: dict[str, dict[str, Any]] = {
+    "demo": {"family": "demo"},
+    "chgnet": {"family": "chgnet"},
+    "sevennet-0": {"family": "sevennet"},
+    "7net-0": {"family": "sevennet"},
+    "sevennet": {"family": "sevennet"},
+    GFN1.lower(): {"family": "tblite", "model": GFN1},
+}
 
 
 class PotentialSpec(BaseModel):
@@ -29,8 +40,8 @@ class PotentialSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     family: Family = Field(
-        description="demo (distilled, not for science), mace, chgnet, sevennet, or ase for "
-        "any ASE calculator by import path."
+        description="demo (distilled, not for science), mace, chgnet, sevennet, tblite "
+        "(GFN1-xTB), or ase for any ASE calculator by import path."
     )
     model: str | None = Field(
         None,
@@ -70,6 +81,11 @@ class PotentialSpec(BaseModel):
                 f"cuequivariance was asked of {self.family}; only MACE models use it",
                 "leave --cueq out",
             )
+        if self.family == "tblite" and (self.dtype, self.device) != ("float64", "cpu"):
+            raise PotentialError(
+                f"GFN1-xTB was asked in {self.dtype} on {self.device}",
+                "tblite works in float64 on the CPU: leave --dtype and --device out",
+            )
         if self.options and self.family != "ase":
             raise PotentialError(
                 f"options are for ASE calculators by import path, not for {self.family}"
@@ -86,6 +102,8 @@ class PotentialSpec(BaseModel):
             name = f"mace {stem[:19] if stem.startswith('sha256:') else stem}"
         elif self.family == "ase":
             name = str(self.model)
+        elif self.family == "tblite":
+            name = GFN1
         else:
             name = f"{self.family} {self.model or BUNDLED_MODELS[self.family]}"
         if self.head:
@@ -99,9 +117,9 @@ class PotentialSpec(BaseModel):
         Parameters
         ----------
         name : str
-            ``demo``, ``chgnet``, ``sevennet-0``, the path of a MACE ``.model`` file, a MACE
-            foundation name (``medium-0b``), ``module:callable`` of an ASE calculator, or
-            ``sha256:...`` of a model in the store.
+            ``demo``, ``chgnet``, ``sevennet-0``, ``gfn1-xtb``, the path of a MACE ``.model``
+            file, a MACE foundation name (``medium-0b``), ``module:callable`` of an ASE
+            calculator, or ``sha256:...`` of a model in the store.
         **settings
             Other fields of the spec.
 
@@ -112,12 +130,8 @@ class PotentialSpec(BaseModel):
         PotentialError
             For a name that is none of these.
         """
-        if name == "demo":
-            return cls(family="demo", **settings)
-        if name == "chgnet":
-            return cls(family="chgnet", **settings)
-        if name in ("sevennet-0", "7net-0", "sevennet"):
-            return cls(family="sevennet", **settings)
+        if name.lower() in _SHORT_NAMES:
+            return cls(**_SHORT_NAMES[name.lower()], **settings)
         if Path(name).is_file():
             return cls(family="mace", model=str(Path(name).resolve()), **settings)
         if name.endswith((".model", ".pt", ".pth")) or "/" in name:
@@ -130,9 +144,9 @@ class PotentialSpec(BaseModel):
             return cls(family="ase", model=name, **settings)
         raise PotentialError(
             f"no potential is called {name!r}",
-            "use demo, chgnet, sevennet-0, the path of a MACE .model file, a MACE foundation "
-            f"name ({', '.join(mace_foundation_names())}) or module:callable of an ASE "
-            "calculator",
+            "use demo, chgnet, sevennet-0, gfn1-xtb, the path of a MACE .model file, a MACE "
+            f"foundation name ({', '.join(mace_foundation_names())}) or module:callable of an "
+            "ASE calculator",
         )
 
 

@@ -62,6 +62,34 @@ def test_one_bad_candidate_does_not_stop_the_others(run, optimized_path):
     assert result["failed"][0]["error"] == "ComparisonError"
 
 
+@pytest.mark.slow
+def test_potentials_relax_the_reference_now(run, tmp_path):
+    """By xTB the positions only; the second call computes nothing again."""
+    from importlib import resources
+
+    file = resources.files("mofonon.data") / "structures" / "Zn(CN)2.cif"
+    words = ("compare", "structures", f"CIF={file}", *("--with", "gfn1-xtb", "--with", "demo"))
+    done = run(*words, "--fmax", "1e-3", "--supercell", "1 1 1", "--json")
+    result = json.loads(done.stdout)
+    xtb, demo = result["candidates"]
+    assert xtb["label"] == "GFN1-xTB"
+    assert xtb["lengths"] == pytest.approx(result["reference"]["lengths"], abs=1e-9)
+    assert xtb["rmsd"] > 1e-4
+    assert demo["mean_length_deviation_percent"] > 0.01
+    assert "not for science" in demo["notice"]
+    again = run(*words, "--fmax", "1e-3", "--supercell", "1 1 1", "--json")
+    same = json.loads(again.stdout)["candidates"]
+    assert [c["document_id"] for c in same] == [xtb["document_id"], demo["document_id"]]
+    shown = run("show", xtb["document_id"], "--json")
+    document = json.loads(shown.stdout)
+    assert document["relaxation"]["settings"]["cell"] == "fixed"
+    # the documents may be named again, in place of files
+    third = run(
+        "compare", "structures", demo["document_id"], f"x={xtb['document_id'][:8]}", "--json"
+    )
+    assert json.loads(third.stdout)["candidates"][0]["label"] == "x"
+
+
 def test_what_is_no_file_is_said(run, optimized_path):
     done = run("compare", "structures", "nothing.cif", "also-nothing.cif", ok=False)
     assert "nothing.cif does not exist" in str(done.exception)

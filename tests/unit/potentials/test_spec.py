@@ -26,6 +26,7 @@ from mofonon.potentials.mace_files import foundation_urls, model_path
         ("demo", "demo", None),
         ("chgnet", "chgnet", None),
         ("sevennet-0", "sevennet", None),
+        ("gfn1-xtb", "tblite", "GFN1-xTB"),
         ("medium-0b", "mace", "medium-0b"),
         ("ase.calculators.emt:EMT", "ase", "ase.calculators.emt:EMT"),
     ],
