@@ -121,6 +121,10 @@ class ComparisonError(MofononError):
     """Results cannot be compared: not the same compound, cell, property or mesh."""
 
 
+class ExpansionError(MofononError):
+    """No thermal expansion follows from averages over temperatures."""
+
+
 class CheckpointError(MofononError):
     """A checkpoint cannot be written or does not belong to the calculation."""
 

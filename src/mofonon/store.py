@@ -25,6 +25,7 @@ DOCUMENT_TYPES = {
     "relax": "RelaxDoc",
     "bulk-modulus": "BulkModulusDoc",
     "qha": "QhaDoc",
+    "expansion-md": "MdExpansionDoc",
     "stabilize": "StabilizeDoc",
     "model": "PotentialDoc",
     "evaluation": "EvaluationDoc",

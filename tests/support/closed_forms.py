@@ -86,3 +86,8 @@ def grueneisen_crystal(repeat=2, **parameters):
     """A crystal of copper atoms, fcc, and its calculator."""
     atoms = bulk("Cu", "fcc", a=3.61, cubic=True).repeat(repeat)
     return atoms, GrueneisenCrystal(atoms, **parameters)
+
+
+def expanding_crystal(gamma=1.5) -> GrueneisenCrystal:
+    """Calculator of the crystal with one cubic cell, for import by path."""
+    return grueneisen_crystal(1, gamma=gamma)[1]

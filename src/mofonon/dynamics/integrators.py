@@ -16,6 +16,9 @@ from ase.md.verlet import VelocityVerlet
 from mofonon.dynamics.settings import DynamicsSettings
 from mofonon.errors import SettingsError
 
+#: Momenta of a free cell that does not rotate.
+_CELL_MOMENTA = 6
+
 
 def draw_velocities(
     atoms: Atoms, temperature: float, seed: int, fixed: Sequence[int] = ()
@@ -83,15 +86,40 @@ def make_integrator(system: Atoms, settings: DynamicsSettings) -> MolecularDynam
         tdamp=settings.thermostat_time * units.fs,
         pdamp=settings.barostat_time * units.fs,
     )
-    moving = len(system) - 1
-    for part in (integrator, integrator._thermostat):  # noqa: SLF001 - no public way
-        part._num_atoms_global = moving  # noqa: SLF001
-    integrator._thermostat._Q[0] *= moving / len(system)  # noqa: SLF001
-    # the cell of a solid swings some 16 times faster than the time constant that makes its
-    # mass; a chain as slow as that constant would not give it its temperature in 100 ps
-    share = settings.thermostat_time / settings.barostat_time
-    integrator._barostat._R *= share**2  # noqa: SLF001
+    _correct(integrator, settings)
     return integrator
+
+
+# The rest reaches into ASE's integrators: what it sets has no public way.
+# ruff: noqa: SLF001
+
+
+def _correct(integrator: Any, settings: DynamicsSettings) -> None:
+    """Count the degrees of freedom that move, and start the cell at the temperature.
+
+    Without total momentum 3 N - 3 of the atoms move, not 3 N; and of the nine momenta of a
+    free cell the three of its rotation stay zero. ASE's chains heat what moves to make up for
+    what does not. The cell starts at rest in ASE: until it meets the others, the volume alone
+    then carries the energy of all of them, and fluctuates nine times too much.
+    """
+    moving = len(integrator.atoms) - 1
+    thermostat, barostat = integrator._thermostat, integrator._barostat
+    for part in (integrator, thermostat):
+        part._num_atoms_global = moving
+    thermostat._Q[0] *= moving / (moving + 1)
+    # the cell of a solid swings some 16 times faster than the time constant that makes its
+    # mass: a chain as slow as that constant would not give it its temperature
+    barostat._R *= (settings.thermostat_time / settings.barostat_time) ** 2
+    random = np.random.default_rng([settings.seed, 1])
+    deviation = np.sqrt(barostat.W * units.kB * settings.temperature)
+    if settings.ensemble == "npt-isotropic":
+        integrator._p_eps = float(deviation * random.normal())
+        return
+    barostat._R[0] *= _CELL_MOMENTA / barostat._cell_dof
+    barostat._cell_dof = _CELL_MOMENTA
+    momenta = deviation * random.normal(size=(3, 3))
+    # on the diagonal of variance W k_B T, off it of half of that: each pair counts twice
+    integrator._p_g = (momenta + momenta.T) / 2
 
 
 def integrator_state(integrator: MolecularDynamics) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mofonon.lattice.bulk_modulus import BulkModulusMaker
     from mofonon.lattice.bulk_modulus_schemas import BulkModulusDoc, BulkModulusSettings
+    from mofonon.lattice.expansion_schemas import MdExpansionDoc, MdExpansionSettings
     from mofonon.lattice.flows import PhononMaker
     from mofonon.lattice.jobs import RelaxMaker
+    from mofonon.lattice.md_expansion import MdExpansionMaker
     from mofonon.lattice.qha import QhaMaker
     from mofonon.lattice.qha_schemas import QhaDoc, QhaSettings
     from mofonon.lattice.schemas import PhononDoc, RelaxDoc
@@ -19,6 +21,9 @@ __all__ = [
     "BulkModulusMaker",
     "BulkModulusSettings",
     "ImaginaryModeMaker",
+    "MdExpansionDoc",
+    "MdExpansionMaker",
+    "MdExpansionSettings",
     "PhononDoc",
     "PhononMaker",
     "PhononSettings",
@@ -37,6 +42,9 @@ _HOMES = {
     "BulkModulusMaker": "bulk_modulus",
     "BulkModulusSettings": "bulk_modulus_schemas",
     "ImaginaryModeMaker": "stabilize",
+    "MdExpansionDoc": "expansion_schemas",
+    "MdExpansionMaker": "md_expansion",
+    "MdExpansionSettings": "expansion_schemas",
     "PhononDoc": "schemas",
     "PhononMaker": "flows",
     "PhononSettings": "settings",

@@ -75,7 +75,10 @@ def test_constant_pressure_gives_temperature_volume_and_pressure(ensemble):
     assert strain == pytest.approx(
         np.log(calculator.volume(600) / calculator.volume0), rel=0.25
     )
-    assert abs(trajectory.drift) < 1e-3
+    # with the cell at rest at first, as ASE has it, 8 times as much
+    variance = np.log(trajectory.volumes[80:]).var()
+    assert 0.3 < variance / calculator.log_volume_variance(600) < 3
+    assert abs(trajectory.drift) < 5e-3
     assert trajectory.n_force_evaluations == 2001
 
 
