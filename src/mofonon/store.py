@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +158,7 @@ def find_documents(
     store: JobStore,
     criteria: dict[str, Any] | None = None,
     *,
-    document_type: str | None = None,
+    document_type: str | Sequence[str] | None = None,
     properties: list[str] | None = None,
     limit: int = 0,
 ) -> Iterator[dict[str, Any]]:
@@ -170,8 +170,8 @@ def find_documents(
         An open store.
     criteria : dict, optional
         MongoDB criteria on fields of the document (``{"min_frequency": {"$lt": 0}}``).
-    document_type : str, optional
-        A key of :data:`DOCUMENT_TYPES`; all kinds if None.
+    document_type : str or sequence of str, optional
+        Keys of :data:`DOCUMENT_TYPES`; all kinds if None.
     properties : list of str, optional
         Fields wanted; all (without arrays) if None.
     limit : int
@@ -182,7 +182,8 @@ def find_documents(
     dict
         The document, with its ``uuid`` as ``document_id``.
     """
-    names = [DOCUMENT_TYPES[document_type]] if document_type else list(DOCUMENT_TYPES.values())
+    kinds = [document_type] if isinstance(document_type, str) else document_type
+    names = [DOCUMENT_TYPES[kind] for kind in kinds or DOCUMENT_TYPES]
     query: dict[str, Any] = {"output.@class": {"$in": names}}
     if criteria:
         query = {"$and": [query, prefix_criteria(criteria)]}

@@ -13,6 +13,7 @@ from mofonon.cli import (
     campaign,
     compare,
     doctor,
+    expansion_md,
     init,
     phonons,
     qha,
@@ -43,6 +44,7 @@ app.add_typer(campaign.campaign_app)
 app.command("init")(init.init)
 app.command("select")(select.select)
 app.command("coverage")(select.coverage)
+app.command("expansion-md", cls=NumberListCommand)(expansion_md.expansion_md)
 app.command("query")(query.query)
 app.command("show")(query.show)
 app.command("doctor")(doctor.doctor)

@@ -63,6 +63,12 @@ HEADERS = {
     "bulk_modulus_300K": "B 300 K (GPa)",
     "gruneisen_300K": "Gr\u00fcneisen 300 K",
     "n_volumes_used": "volumes",
+    "cte_linear_error": "\u00b1 (1e-6/K)",
+    "cte_linear": "linear CTE (1e-6/K)",
+    "cte_volumetric": "volumetric CTE (1e-6/K)",
+    "fit_temperature": "at (K)",
+    "excluded_temperatures": "left out (K)",
+    "type": "type",
 }
 #: Columns of the default table of each kind of document.
 DEFAULT_COLUMNS = {
@@ -81,9 +87,16 @@ DEFAULT_COLUMNS = {
     "qha": "document_id,formula_pretty,nsites,space_group.symbol,cte_linear_300K,"
     "cte_volumetric_300K,volume_300K,bulk_modulus_300K,gruneisen_300K,n_volumes_used,"
     "potential.label,completed_at",
+    "expansion-md": "document_id,formula_pretty,nsites,space_group.symbol,cte_linear,"
+    "cte_linear_error,cte_volumetric,fit_temperature,excluded_temperatures,"
+    "potential.label,completed_at",
 }
+#: Columns when documents of several kinds are found.
+COMMON_COLUMNS = "document_id,type,formula_pretty,nsites,space_group.symbol"
 
 _CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|!=|==|=|<|>)\s*(.+?)\s*$")
+#: Columns that are not fields of documents.
+_MADE_HERE = ("document_id", "type")
 _OPERATORS = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "!=": "$ne"}
 
 
@@ -100,9 +113,13 @@ def query(
         str | None, typer.Option(help="Part of the potential's label, or of its sha256.")
     ] = None,
     document_type: Annotated[
-        Literal["phonons", "relax", "stabilize", "bulk-modulus", "qha"],
-        typer.Option("--type", help="Kind of document."),
-    ] = "phonons",
+        Literal["phonons", "relax", "stabilize", "bulk-modulus", "qha", "expansion-md"] | None,
+        typer.Option(
+            "--type",
+            help="Kind of document. Default: the kinds that have the fields of the conditions, "
+            "phonons without conditions.",
+        ),
+    ] = None,
     criteria: Annotated[
         str | None, typer.Option(help="MongoDB criteria as JSON, on document fields.")
     ] = None,
@@ -121,17 +138,50 @@ def query(
     """
     from mofonon.store import find_documents, open_store
 
-    names = columns or DEFAULT_COLUMNS[document_type]
+    chosen = build_criteria(conditions or [], formula, elements, potential, criteria)
+    fields = [field for text in conditions or [] for field in parse_condition(text)]
+    kinds: list[str] = [document_type] if document_type else kinds_with(fields)
+    names = columns or default_columns(kinds, fields)
     wanted = [_field(name) for name in names.split(",") if name.strip()]
     found = find_documents(
         open_store(store),
-        build_criteria(conditions or [], formula, elements, potential, criteria),
-        document_type=document_type,
-        properties=[name for name in wanted if name != "document_id"],
+        chosen,
+        document_type=kinds,
+        properties=["@class", *(name for name in wanted if name not in _MADE_HERE)],
         limit=limit,
     )
-    rows = [{name: lookup(document, name) for name in wanted} for document in found]
+    rows = [_row(document, wanted) for document in found]
     _print_rows(rows, wanted, output_format)
+
+
+def kinds_with(fields: list[str]) -> list[str]:
+    """Kinds of document that have all of some fields; phonons for no fields.
+
+    Raises
+    ------
+    SettingsError
+        When no kind of document has all of them.
+    """
+    if not fields:
+        return ["phonons"]
+    roots = {field.split(".", maxsplit=1)[0] for field in fields}
+    found = [name for name, known in _fields_of_kinds().items() if roots <= known]
+    if not found:
+        raise SettingsError(
+            f"no kind of document has all of {', '.join(sorted(roots))}",
+            "see mofonon show ID for the fields of a document, or give --type",
+        )
+    return found
+
+
+def default_columns(kinds: list[str], fields: list[str]) -> str:
+    """Columns of a table of documents of some kinds, the fields asked about among them."""
+    common = COMMON_COLUMNS if len(kinds) > 1 else DEFAULT_COLUMNS[kinds[0]]
+    names = common.split(",")
+    if len(kinds) == 1:
+        return common
+    added = [field for field in fields if field not in names]
+    return ",".join(dict.fromkeys([*names, *added, "potential.label", "completed_at"]))
 
 
 def show(
@@ -220,6 +270,27 @@ def lookup(document: dict[str, Any], name: str) -> Any:
     for part in name.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
+
+
+def _row(document: dict[str, Any], wanted: list[str]) -> dict[str, Any]:
+    from mofonon.store import DOCUMENT_TYPES
+
+    kinds = {class_name: name for name, class_name in DOCUMENT_TYPES.items()}
+    document = {**document, "type": kinds.get(document.get("@class", ""))}
+    return {name: lookup(document, name) for name in wanted}
+
+
+def _fields_of_kinds() -> dict[str, set[str]]:
+    """Fields of each kind of document, from its class."""
+    from mofonon import lattice
+    from mofonon.store import DOCUMENT_TYPES
+
+    envelope = {"document_id", "uuid", "name", "metadata", "hosts"}
+    return {
+        kind: set(getattr(lattice, class_name).model_fields) | envelope
+        for kind, class_name in DOCUMENT_TYPES.items()
+        if class_name in lattice.__all__
+    }
 
 
 def _field(name: str) -> str:
