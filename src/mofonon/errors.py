@@ -90,7 +90,7 @@ class UnknownElementError(PotentialError):
 
 
 class PrecisionError(PotentialError):
-    """A potential in single precision was asked for phonons."""
+    """A displacement is below the noise of the precision asked for."""
 
 
 class MissingDependencyError(PotentialError):

@@ -69,7 +69,9 @@ def test_the_json_summary_and_the_document(mofonon, alloy_cif, tmp_path):
 
 
 def test_it_agrees_with_phonopy_by_hand(mofonon, alloy_cif):
-    summary = json.loads(mofonon("phonons", alloy_cif, *_EMT, *_QUICK, "--json").stdout)
+    paper = ("--displacement", "0.001", "--plus-minus", "auto")
+    done = mofonon("phonons", alloy_cif, *_EMT, *_QUICK, *paper, "--json")
+    summary = json.loads(done.stdout)
     doc = _document(summary["document_id"])
     relaxed = doc.structure.to_ase_atoms()
     phonon = Phonopy(
@@ -146,7 +148,7 @@ def test_kill_9_in_the_middle_of_the_displacements(mofonon, tmp_path):
     done_before = len(count.read_text().splitlines())
     resumed = json.loads(mofonon(*arguments, COUNT_EVALUATIONS=str(count)).stdout)
     total = resumed["n_force_evaluations"]
-    assert total >= resumed["n_displacements"] == 24
+    assert total >= resumed["n_displacements"] == 12
     in_all = len(count.read_text().splitlines())
     # the evaluation under way when it was killed may have been counted but not recorded
     assert total <= in_all <= total + 1

@@ -10,6 +10,7 @@ import typer
 from mofonon.cli.options import (
     AllowOption,
     ConfigOption,
+    CueqOption,
     DeviceOption,
     DispersionOption,
     DtypeOption,
@@ -44,6 +45,7 @@ def bulk_modulus(
     dispersion: DispersionOption = "none",
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float64",
+    cueq: CueqOption = False,
     max_linear_strain: Annotated[
         float, typer.Option(help="Largest strain of the cell vectors, both ways.")
     ] = 0.02,
@@ -93,7 +95,7 @@ def bulk_modulus(
             symprec=symprec,
         )
         options = bulk_modulus_runs.RunOptions(
-            potential=potential_options(model, head, dispersion, device, dtype),
+            potential=potential_options(model, head, dispersion, device, dtype, cueq=cueq),
             relax=relax_settings if relax else None,
             bulk_modulus=settings,
             primitive=primitive,

@@ -91,6 +91,8 @@ def _load_config(ctx: typer.Context, path: Path | None) -> Path | None:
     ctx.default_map = {
         name: " ".join(str(part) for part in value)
         if isinstance(value, list) and name in ("supercell", "mesh")
+        else {True: "yes", False: "no"}.get(value, value)  # what YAML makes of yes and no
+        if name == "plus_minus"
         else value
         for name, value in values.items()
     }
@@ -130,6 +132,17 @@ DispersionOption = Annotated[
     Literal["none", "d3bj"], typer.Option(help="Dispersion correction (PBE-D3(BJ)).")
 ]
 DeviceOption = Annotated[str, typer.Option(help="torch device.")]
+CueqOption = Annotated[
+    bool, typer.Option("--cueq", help="Evaluate a MACE model with cuequivariance.")
+]
+DisplacementOption = Annotated[float, typer.Option(help="Displacement (\u00c5).")]
+PlusMinusOption = Annotated[
+    Literal["auto", "yes", "no"],
+    typer.Option(
+        help="Displace both ways: no (one-sided, generic directions), yes, or auto (only where "
+        "symmetry needs it; the paper's way, with --displacement 0.001)."
+    ),
+]
 DtypeOption = Annotated[
     Literal["float64", "float32"], typer.Option(help="Precision of the potential.")
 ]
@@ -214,7 +227,13 @@ def stdout_for_results() -> Iterator[None]:
 
 
 def potential_options(
-    model: str, head: str | None, dispersion: str, device: str, dtype: str
+    model: str,
+    head: str | None,
+    dispersion: str,
+    device: str,
+    dtype: str,
+    *,
+    cueq: bool = False,
 ) -> dict[str, Any]:
     """Options of the potential as the fields of its spec, with the name in ``model``."""
     return {
@@ -223,6 +242,7 @@ def potential_options(
         "dispersion": None if dispersion == "none" else dispersion,
         "device": device,
         "dtype": dtype,
+        "enable_cueq": cueq,
     }
 
 

@@ -10,8 +10,10 @@ import typer
 from mofonon.cli.options import (
     AllowOption,
     ConfigOption,
+    CueqOption,
     DeviceOption,
     DispersionOption,
+    DisplacementOption,
     DtypeOption,
     FilesArgument,
     FmaxOption,
@@ -19,6 +21,7 @@ from mofonon.cli.options import (
     JsonOption,
     MaxStepsOption,
     ModelOption,
+    PlusMinusOption,
     PrimitiveOption,
     RerunOption,
     StoreOption,
@@ -43,6 +46,7 @@ def phonons(
     dispersion: DispersionOption = "none",
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float64",
+    cueq: CueqOption = False,
     from_phonopy: Annotated[
         Path | None,
         typer.Option(
@@ -57,11 +61,8 @@ def phonons(
             "faces (\u00c5)."
         ),
     ] = "2 2 2",
-    displacement: Annotated[float, typer.Option(help="Displacement (\u00c5).")] = 0.001,
-    plus_minus: Annotated[
-        Literal["auto", "yes", "no"],
-        typer.Option(help="Displace both ways: where symmetry needs it, always, never."),
-    ] = "auto",
+    displacement: DisplacementOption = 1e-6,
+    plus_minus: PlusMinusOption = "no",
     mesh: Annotated[
         str, typer.Option(help="q-point mesh: one or three integers.")
     ] = "11 11 11",
@@ -92,7 +93,8 @@ def phonons(
 ) -> None:
     """Relax structures and compute their phonons: bands, DOS, thermal properties, one page.
 
-    The defaults are those of Elena et al., npj Comput. Mater. 11, 125 (2025). A run that was
+    The defaults are those of Elena et al., npj Comput. Mater. 11, 125 (2025), but for the
+    displacements (theirs: --displacement 0.001 --plus-minus auto). A run that was
     stopped goes on where it was when the same command is given again.
     """
     del config
@@ -105,7 +107,7 @@ def phonons(
         from mofonon.cli import phonon_runs, runs
 
         options = phonon_runs.RunOptions(
-            potential=potential_options(model, head, dispersion, device, dtype),
+            potential=potential_options(model, head, dispersion, device, dtype, cueq=cueq),
             relax=relax_settings("mofonon phonons", fmax=fmax, max_steps=max_steps, cell=cell)
             if relax
             else None,

@@ -10,8 +10,10 @@ import typer
 from mofonon.cli.options import (
     AllowOption,
     ConfigOption,
+    CueqOption,
     DeviceOption,
     DispersionOption,
+    DisplacementOption,
     DtypeOption,
     FilesArgument,
     FmaxOption,
@@ -19,6 +21,7 @@ from mofonon.cli.options import (
     JsonOption,
     MaxStepsOption,
     ModelOption,
+    PlusMinusOption,
     PrimitiveOption,
     RerunOption,
     StoreOption,
@@ -45,6 +48,7 @@ def qha(
     dispersion: DispersionOption = "none",
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float64",
+    cueq: CueqOption = False,
     n_volumes: Annotated[int, typer.Option(help="Volumes, six or more.")] = 11,
     max_linear_strain: Annotated[
         float,
@@ -79,10 +83,8 @@ def qha(
             "faces (\u00c5)."
         ),
     ] = "2 2 2",
-    displacement: Annotated[float, typer.Option(help="Displacement length (\u00c5).")] = 0.001,
-    plus_minus: Annotated[
-        Literal["auto", "yes", "no"], typer.Option(help="Displace both ways.")
-    ] = "auto",
+    displacement: DisplacementOption = 1e-6,
+    plus_minus: PlusMinusOption = "no",
     mesh: Annotated[
         str, typer.Option(help="q-point mesh: one or three integers.")
     ] = "11 11 11",
@@ -122,7 +124,7 @@ def qha(
 
         threshold = {"fmax": fmax, "max_steps": max_steps}
         options = qha_runs.RunOptions(
-            potential=potential_options(model, head, dispersion, device, dtype),
+            potential=potential_options(model, head, dispersion, device, dtype, cueq=cueq),
             relax=relax_settings("mofonon qha", **threshold) if relax else None,
             qha=_qha_settings(
                 n_volumes=n_volumes,

@@ -10,8 +10,10 @@ import typer
 from mofonon.cli.options import (
     AllowOption,
     ConfigOption,
+    CueqOption,
     DeviceOption,
     DispersionOption,
+    DisplacementOption,
     DtypeOption,
     FilesArgument,
     FmaxOption,
@@ -19,6 +21,7 @@ from mofonon.cli.options import (
     JsonOption,
     MaxStepsOption,
     ModelOption,
+    PlusMinusOption,
     PrimitiveOption,
     RerunOption,
     StoreOption,
@@ -45,6 +48,7 @@ def stabilize(
     dispersion: DispersionOption = "none",
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float64",
+    cueq: CueqOption = False,
     strategies: Annotated[
         str,
         typer.Option(help="mode-mapping, rattle, md: those to try, in this order."),
@@ -65,7 +69,8 @@ def stabilize(
     supercell: Annotated[
         str, typer.Option(help="As of mofonon phonons, for the structure given.")
     ] = "2 2 2",
-    displacement: Annotated[float, typer.Option(help="Displacement (\u00c5).")] = 0.001,
+    displacement: DisplacementOption = 1e-6,
+    plus_minus: PlusMinusOption = "no",
     mesh: Annotated[
         str, typer.Option(help="q-point mesh: one or three integers.")
     ] = "11 11 11",
@@ -100,13 +105,13 @@ def stabilize(
         from mofonon.cli import runs, stabilize_runs
 
         options = stabilize_runs.RunOptions(
-            potential=potential_options(model, head, dispersion, device, dtype),
+            potential=potential_options(model, head, dispersion, device, dtype, cueq=cueq),
             relax=relax_settings("mofonon stabilize", fmax=fmax, max_steps=max_steps),
             phonons=phonon_settings(
                 "mofonon stabilize",
                 supercell=supercell,
                 displacement=displacement,
-                plus_minus="auto",
+                plus_minus=plus_minus,
                 mesh=mesh,
                 symprec=symprec,
                 imaginary_threshold=threshold,

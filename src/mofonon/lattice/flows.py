@@ -25,7 +25,7 @@ class PhononMaker(Maker):
     potential : PotentialSpec
         The potential, of the relaxation too.
     settings : PhononSettings
-        Supercell, displacements, mesh; the defaults are the paper's.
+        Supercell, displacements, mesh.
     relax_maker : RelaxMaker or None
         How to relax first; its potential is replaced by the one above. None takes the
         structure as it is.
@@ -34,7 +34,7 @@ class PhononMaker(Maker):
     --------
     >>> from mofonon.lattice import PhononMaker
     >>> PhononMaker().settings.displacement
-    0.001
+    1e-06
     """
 
     name: str = "phonons"

@@ -14,6 +14,7 @@ from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from mofonon.arrays import EncodedArray
+from mofonon.errors import PrecisionError
 from mofonon.lattice.analysis import analyse_phonons
 from mofonon.lattice.documents import (
     phonon_calculation_id,
@@ -37,6 +38,9 @@ from mofonon.potentials import (
 from mofonon.provenance import content_hash
 from mofonon.settings import get_settings
 from mofonon.structures import structure_hash
+
+#: Least displacement for which single precision is accepted (A).
+LEAST_SINGLE_DISPLACEMENT = 1e-3
 
 
 def evaluation_log_path(input_hash: str, potential: PotentialDescription) -> Path:
@@ -238,11 +242,14 @@ def phonons_of_structure(
     ------
     UnknownElementError
         When the potential lacks an element of the structure.
+    PrecisionError
+        When the displacement is below the noise of the precision asked for.
     ForceConstantsError
         When the potential gives forces that are not finite.
     """
     start = time.perf_counter()
     description = describe_potential(potential)
+    check_precision(description, settings)
     check_elements(_symbols(structure), description)
     summary = relaxation.relaxation if relaxation is not None else None
     input_hash = relaxation.input_hash if relaxation is not None else structure_hash(structure)
@@ -303,11 +310,27 @@ def relax_and_compute_phonons(
     return phonons_of_structure(relaxation.structure, potential, settings, relaxation)
 
 
+def check_precision(potential: PotentialDescription, settings: PhononSettings) -> None:
+    """Refuse displacements whose forces drown in the noise of single precision.
+
+    Raises
+    ------
+    PrecisionError
+        For less than 0.001 A in float32.
+    """
+    if potential.dtype == "float32" and settings.displacement < LEAST_SINGLE_DISPLACEMENT:
+        raise PrecisionError(
+            f"displacements of {settings.displacement:g} A drown in the noise of single "
+            "precision",
+            "leave --dtype float32 out, or give --displacement 0.001 --plus-minus yes with it",
+        )
+
+
 def _potential_warnings(potential: PotentialDescription) -> list[str]:
     warnings = [potential.notice] if potential.notice else []
     if potential.dtype == "float32":
         warnings.append(
-            "single precision was asked for: with displacements of 0.001 A its noise is of "
+            "single precision was asked for: with displacements of 0.001 A its noise can be of "
             "the order of 1 THz"
         )
     return warnings

@@ -23,7 +23,9 @@ from phonopy.structure.atoms import PhonopyAtoms
 from mofonon import progress
 from mofonon.errors import ForceConstantsError
 from mofonon.lattice.analysis import analyse_phonons
+from mofonon.lattice.directions import generic_displacements
 from mofonon.lattice.settings import PhononSettings
+from mofonon.potentials.evaluations import LoggedCalculator
 
 __all__ = [
     "SupercellForces",
@@ -76,8 +78,10 @@ def to_atoms(cell: PhonopyAtoms) -> Atoms:
 def displaced_supercells(atoms: Atoms, settings: PhononSettings) -> Phonopy:
     """Make the supercell and its symmetry-inequivalent displacements.
 
-    The phonons are those of the cell given: the primitive matrix is the identity, so that
-    energies and heat capacities are per mole of that cell.
+    One-sided displacements (``plus_minus=False``, the default) go in generic directions, as
+    few as the symmetry of each site allows; the others are phonopy's, along axes and
+    diagonals. The phonons are those of the cell given: the primitive matrix is the identity,
+    so that energies and heat capacities are per mole of that cell.
 
     Parameters
     ----------
@@ -97,9 +101,21 @@ def displaced_supercells(atoms: Atoms, settings: PhononSettings) -> Phonopy:
         primitive_matrix="P",
         symprec=settings.symprec,
     )
-    phonon.generate_displacements(
-        distance=settings.displacement, is_plusminus=settings.plus_minus
-    )
+    if settings.plus_minus is False:
+        displacements = generic_displacements(
+            phonon.supercell, phonon.symmetry, settings.displacement
+        )
+        phonon.dataset = {
+            "natom": len(phonon.supercell),
+            "first_atoms": [
+                {"number": number, "displacement": displacement}
+                for number, displacement in displacements
+            ],
+        }
+    else:
+        phonon.generate_displacements(
+            distance=settings.displacement, is_plusminus=settings.plus_minus
+        )
     return phonon
 
 
@@ -152,10 +168,11 @@ def supercell_forces(phonon: Phonopy, calculator: BaseCalculator) -> SupercellFo
     cells = ([phonon.supercell] if with_reference else []) + list(displaced)
     forces = np.empty((len(cells), len(phonon.supercell), 3))
     progress.report("displacements", 0, len(cells))
-    for index, cell in enumerate(cells):
-        atoms = to_atoms(cell)
-        atoms.calc = calculator
-        forces[index] = atoms.get_forces()
+    logged = (
+        calculator if isinstance(calculator, LoggedCalculator) else LoggedCalculator(calculator)
+    )
+    for index, results in enumerate(logged.evaluate([to_atoms(cell) for cell in cells])):
+        forces[index] = results["forces"]
         progress.report("displacements", index + 1, len(cells))
     if not np.isfinite(forces).all():
         raise ForceConstantsError(

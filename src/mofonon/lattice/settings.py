@@ -1,4 +1,4 @@
-"""Settings of relaxations and phonons; the defaults are the paper's.
+"""Settings of relaxations and phonons; the defaults are the paper's but for displacements.
 
 Elena, Kamath, Jaffrelot Inizan et al., npj Comput. Mater. 11, 125 (2025).
 """
@@ -55,11 +55,13 @@ class PhononSettings(BaseModel):
         description="Supercell matrix in phonopy's convention (columns are the vectors), or "
         "the least distance between opposite faces (A).",
     )
-    displacement: float = Field(0.001, gt=0, le=0.3, description="Displacement length (A).")
+    displacement: float = Field(1e-6, gt=0, le=0.3, description="Displacement length (A).")
     plus_minus: Literal["auto"] | bool = Field(
-        "auto",
-        description="Displace both ways: always, never, or only where symmetry does not "
-        "make the two equal (auto).",
+        False,
+        description="Displace both ways. Never (the default): one-sided, in generic "
+        "directions, as few as site symmetry allows, the undisplaced forces subtracted. "
+        "Always, or only where symmetry does not make the two equal (auto): phonopy's "
+        "displacements along axes and diagonals. The paper has auto and 0.001 A.",
     )
     mesh: Vector3 = Field((11, 11, 11), description="q-point mesh.")
     symprec: float = Field(1e-5, gt=0, description="Symmetry tolerance (A).")

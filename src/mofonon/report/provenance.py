@@ -99,7 +99,7 @@ def _displacement(doc: PhononDoc) -> str | None:
     length = float(np.linalg.norm(doc.arrays.displacements.decode(), axis=1).max())
     if doc.potential is None:
         return f"{length:.4g} \u00c5"
-    signs: dict[object, str] = {True: "both signs", False: "one sign"}
+    signs: dict[object, str] = {True: "both signs", False: "one-sided, generic directions"}
     sign = signs.get(doc.settings.plus_minus, "the opposite only where symmetry lacks it")
     return f"{length:.4g} \u00c5, {sign}"
 

@@ -19,7 +19,9 @@ from mofonon.lattice.phonons import (
 from mofonon.lattice.settings import PhononSettings
 from mofonon.structures import read_structure
 
-_SETTINGS = PhononSettings(mesh=(5, 5, 5), dos_pitch=0.1, band_points=5)
+_SETTINGS = PhononSettings(
+    mesh=(5, 5, 5), dos_pitch=0.1, band_points=5, displacement=0.001, plus_minus="auto"
+)
 
 
 def _alloy() -> Atoms:
@@ -161,5 +163,6 @@ TABLE_2 = {
 @pytest.mark.parametrize("name", TABLE_2)
 def test_displacement_counts_of_table_2(reference_dir, name):
     structure = read_structure(reference_dir / "optimized" / name)
-    phonon = displaced_supercells(structure.to_ase_atoms(), PhononSettings())
+    paper = PhononSettings(displacement=0.001, plus_minus="auto")
+    phonon = displaced_supercells(structure.to_ase_atoms(), paper)
     assert len(phonon.supercells_with_displacements) == TABLE_2[name]

@@ -7,10 +7,11 @@ from mofonon.errors import SettingsError
 from mofonon.lattice.settings import PhononSettings, RelaxSettings, parse_supercell
 
 
-def test_the_defaults_are_the_papers():
+def test_the_defaults_are_the_papers_but_for_displacements():
     settings = PhononSettings()
     assert settings.supercell == ((2, 0, 0), (0, 2, 0), (0, 0, 2))
-    assert settings.displacement == 0.001
+    assert settings.displacement == 1e-6
+    assert settings.plus_minus is False
     assert settings.mesh == (11, 11, 11)
     assert settings.symprec == 1e-5
     assert settings.dos_pitch == 0.01
