@@ -99,6 +99,11 @@ def test_example_yaml_names_only_options_that_exist():
     from mofonon.cli import app
 
     commands = {command.name: command.callback for command in app.registered_commands}
+    for group in app.registered_groups:
+        commands |= {
+            f"{group.typer_instance.info.name}-{command.name}": command.callback
+            for command in group.typer_instance.registered_commands
+        }
     for path in sorted((REPOSITORY / "docs" / "examples").glob("*.yaml")):
         name = next(
             (known for known in commands if known and path.stem.startswith(known)), "phonons"

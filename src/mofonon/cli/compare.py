@@ -31,7 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-WordsArgument = Annotated[
+InputsArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="REFERENCE CANDIDATE...",
@@ -53,20 +53,21 @@ FormatOption = Annotated[
 
 @app.command("structures", cls=NumberListCommand)
 def structures(
-    words: WordsArgument = None,
-    live: Annotated[
+    inputs: InputsArgument = None,
+    relax_with: Annotated[
         list[str] | None,
         typer.Option(
-            "--with",
             help="Potential that relaxes the reference now, as --model elsewhere; may be "
             "repeated. gfn1-xtb relaxes the positions only.",
         ),
     ] = None,
-    live_cell: Annotated[
+    cell: Annotated[
         Literal["auto", "free", "fixed-volume", "fixed"],
-        typer.Option(help="What of the cell --with relaxes; auto: all, nothing by xTB."),
+        typer.Option(help="What of the cell --relax-with relaxes; auto: all, by xTB nothing."),
     ] = "auto",
-    fmax: Annotated[float, typer.Option(help="Force threshold of --with (eV/\u00c5).")] = 1e-4,
+    fmax: Annotated[
+        float, typer.Option(help="Force threshold of --relax-with (eV/\u00c5).")
+    ] = 1e-4,
     supercell: Annotated[
         str, typer.Option(help="Supercell of the displacements: three or nine integers.")
     ] = "2 2 2",
@@ -93,16 +94,16 @@ def structures(
     """
     del config
     set_threads(threads)
-    if not words or len(words) + len(live or ()) < 2:
+    if not inputs or len(inputs) + len(relax_with or ()) < 2:
         raise SettingsError(
             "there is nothing to compare", "mofonon compare structures REFERENCE CANDIDATE..."
         )
     with stdout_for_results():
         from mofonon.cli import compare_runs
 
-        options = compare_runs.LiveOptions(tuple(live or ()), live_cell, fmax, rerun)
+        options = compare_runs.LiveOptions(tuple(relax_with or ()), cell, fmax, rerun)
         table = compare_runs.compare_structure_files(
-            words,
+            inputs,
             options,
             symprec=symprec,
             supercell=_supercell(supercell),
@@ -116,7 +117,7 @@ def structures(
 
 @app.command("phonons", cls=NumberListCommand)
 def phonons(
-    words: WordsArgument = None,
+    inputs: InputsArgument = None,
     mesh: Annotated[
         str, typer.Option(help="q-point mesh of the modes: one or three integers.")
     ] = "11 11 11",
@@ -143,7 +144,7 @@ def phonons(
     """
     del config
     set_threads(threads)
-    if not words or len(words) < 2:
+    if not inputs or len(inputs) < 2:
         raise SettingsError(
             "there is nothing to compare", "mofonon compare phonons REFERENCE CANDIDATE..."
         )
@@ -156,14 +157,14 @@ def phonons(
             "mofonon compare phonons", supercell="2 2 2", plus_minus="auto", mesh=mesh
         )
         options = PhononOptions(settings.mesh, broadening, low, temperature, settings)
-        table = compare_runs.compare_phonon_inputs(words, options, store, output)
+        table = compare_runs.compare_phonon_inputs(inputs, options, store, output)
     _print(table, "json" if as_json else output_format, output)
     _end(table)
 
 
 @app.command("mechanics")
 def mechanics(
-    words: Annotated[
+    inputs: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="INPUT...",
@@ -199,7 +200,7 @@ def mechanics(
     al., npj Comput. Mater. 11, 125 (2025)).
     """
     del config
-    if not words and not mof:
+    if not inputs and not mof:
         raise SettingsError(
             "there is nothing to compare",
             "mofonon compare mechanics TABLE.csv DOCUMENT..., or --mof MOF-5",
@@ -208,7 +209,7 @@ def mechanics(
         from mofonon.cli import compare_runs
 
         table = compare_runs.compare_mechanics(
-            words or [],
+            inputs or [],
             reference=reference,
             temperature=temperature,
             with_literature=literature,
@@ -216,6 +217,40 @@ def mechanics(
             store_path=store,
             output=output,
         )
+    _print(table, "json" if as_json else output_format, output)
+    _end(table)
+
+
+@app.command("errors")
+def errors(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help="Ids of evaluation documents, or files that mofonon evaluate --json printed.",
+        ),
+    ] = None,
+    by: Annotated[
+        Literal["all", "mof", "origin", "split", "element"],
+        typer.Option(help="All frames of a set, or those of each MOF, origin, part, element."),
+    ] = "all",
+    output: OutputOption = Path("mofonon-compare"),
+    output_format: FormatOption = "table",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare errors of energies, forces and stresses by several evaluations.
+
+    Tables 3 and 4 of Elena et al., npj Comput. Mater. 11, 125 (2025).
+    """
+    del config
+    if not inputs:
+        raise SettingsError("there is nothing to compare", "mofonon compare errors INPUT...")
+    with stdout_for_results():
+        from mofonon.cli import compare_runs
+
+        table = compare_runs.compare_errors(inputs, by, store, output)
     _print(table, "json" if as_json else output_format, output)
     _end(table)
 

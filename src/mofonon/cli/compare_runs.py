@@ -9,6 +9,13 @@ from pathlib import Path
 
 from jobflow import Flow, JobStore
 
+from mofonon.benchmark.evaluations import (
+    ErrorRow,
+    Grouping,
+    error_rows,
+    error_table,
+    read_evaluation,
+)
 from mofonon.benchmark.inputs import (
     Source,
     document_label,
@@ -172,6 +179,30 @@ def compare_mechanics(
         from mofonon.report.comparison import write_mechanics_figures
 
         write_mechanics_figures(bulk_moduli, series, reference, output)
+    return table
+
+
+def compare_errors(
+    words: Sequence[str], by: Grouping, store_path: Path | None, output: Path
+) -> Table:
+    """Compare errors of evaluations, write tables, and return the table."""
+    sources = parse_sources(words)
+    store = open_if_needed(sources, store_path)
+    rows: list[ErrorRow] = []
+    failed = []
+    for source in sources:
+        try:
+            content = (
+                read_evaluation(source.path)
+                if source.path is not None
+                else read_document(source, store)
+            )
+            rows += error_rows(content, by, source.text)
+        except MofononError as error:
+            failed.append(failure(source.label, source.text, error))
+    table = error_table(rows, by, failed)
+    with runs.writing(output):
+        write_table(table, output)
     return table
 
 

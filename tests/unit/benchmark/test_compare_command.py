@@ -68,7 +68,12 @@ def test_potentials_relax_the_reference_now(run, tmp_path):
     from importlib import resources
 
     file = resources.files("mofonon.data") / "structures" / "Zn(CN)2.cif"
-    words = ("compare", "structures", f"CIF={file}", *("--with", "gfn1-xtb", "--with", "demo"))
+    words = (
+        "compare",
+        "structures",
+        f"CIF={file}",
+        *("--relax-with", "gfn1-xtb", "--relax-with", "demo"),
+    )
     done = run(*words, "--fmax", "1e-3", "--supercell", "1 1 1", "--json")
     result = json.loads(done.stdout)
     xtb, demo = result["candidates"]
@@ -88,6 +93,39 @@ def test_potentials_relax_the_reference_now(run, tmp_path):
         "compare", "structures", demo["document_id"], f"x={xtb['document_id'][:8]}", "--json"
     )
     assert json.loads(third.stdout)["candidates"][0]["label"] == "x"
+
+
+@pytest.mark.slow
+def test_documents_are_compared_and_linked(run):
+    """Phonons and bulk modulus of Zn(CN)2 by the demo model, from the store."""
+    from importlib import resources
+
+    file = resources.files("mofonon.data") / "structures" / "Zn(CN)2.cif"
+    common = ("--supercell", "1 1 1", "--mesh", "3", "--json")
+    first = json.loads(run("phonons", file, *common).stdout)
+    second = json.loads(run("phonons", file, "--displacement", "0.01", *common).stdout)
+    ids = [first["document_id"], second["document_id"]]
+    assert ids[0] != ids[1]
+    done = run(
+        "compare", "phonons", f"small={ids[0]}", f"large={ids[1]}", "--mesh", "3", "--json"
+    )
+    result = json.loads(done.stdout)
+    assert result["reference"]["document_id"] == ids[0]
+    (large,) = result["candidates"]
+    assert 0 < large["mesh"]["rmsd_matched"] < 0.05  # anharmonicity of the displacement
+    assert large["mesh"]["mean_overlap"] > 0.99
+    assert set(large["dos_by_element"]) == {"Zn", "C", "N"}
+    assert "not for science" in large["notice"]
+
+    run("bulk-modulus", file, "--json")
+    listed = run("query", "--type", "bulk-modulus", "--format", "json")
+    identity = json.loads(listed.stdout)[0]["document_id"]
+    done = run("compare", "mechanics", f"demo={identity}", "--reference", "demo", "--json")
+    (value,) = json.loads(done.stdout)["bulk_moduli"]
+    assert (value["document_id"], value["method"]) == (identity, "demo")
+    assert value["value"] > 0
+    printed = run("compare", "mechanics", f"demo={identity}", "--reference", "demo").stdout
+    assert f"mofonon show {identity[:8]}" in printed
 
 
 def test_what_is_no_file_is_said(run, optimized_path):
