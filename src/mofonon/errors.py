@@ -125,6 +125,10 @@ class ExpansionError(MofononError):
     """No thermal expansion follows from averages over temperatures."""
 
 
+class DatasetError(MofononError):
+    """Frames cannot be made into a dataset, or a dataset not be read."""
+
+
 class CheckpointError(MofononError):
     """A checkpoint cannot be written or does not belong to the calculation."""
 

@@ -29,6 +29,8 @@ DOCUMENT_TYPES = {
     "stabilize": "StabilizeDoc",
     "model": "PotentialDoc",
     "evaluation": "EvaluationDoc",
+    "sample": "SampleDoc",
+    "dataset": "DatasetDoc",
 }
 
 

@@ -12,6 +12,7 @@ from mofonon.cli import (
     bulk_modulus,
     campaign,
     compare,
+    dataset,
     doctor,
     expansion_md,
     init,
@@ -45,6 +46,7 @@ app.command("init")(init.init)
 app.command("select")(select.select)
 app.command("coverage")(select.coverage)
 app.command("expansion-md", cls=NumberListCommand)(expansion_md.expansion_md)
+app.add_typer(dataset.app)
 app.command("query")(query.query)
 app.command("show")(query.show)
 app.command("doctor")(doctor.doctor)

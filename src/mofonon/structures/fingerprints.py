@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -95,6 +95,17 @@ class FingerprintSpec(BaseModel):
         if self.potential is None:
             return None
         return describe_potential(self.potential).notice
+
+    def check_elements(self, elements: Collection[str]) -> None:
+        """Check that the fingerprint knows elements, before anything is computed.
+
+        Raises
+        ------
+        UnknownElementError
+            Naming those it does not know.
+        """
+        if self.potential is not None:
+            check_elements(elements, describe_potential(self.potential))
 
     def key(self) -> str:
         """Hash of the identity, by which features are cached."""
