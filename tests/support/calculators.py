@@ -4,7 +4,9 @@ import os
 import time
 from pathlib import Path
 
+from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 
 
 class CountedEMT(EMT):
@@ -36,3 +38,27 @@ class CountedEMT(EMT):
     def get_device() -> str:
         """The devices that SLURM gave to this job."""
         return os.environ.get("CUDA_VISIBLE_DEVICES", "")
+
+
+class GoesBad(Calculator):
+    """Lennard-Jones at first; after some evaluations a force that tears one atom out.
+
+    For what watches trajectories: a learned potential outside its training data.
+    """
+
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+        self.n_evaluations = 0
+        self._solid = LennardJones(sigma=3.4, epsilon=0.0104, rc=7.0, smooth=True)
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.n_evaluations += 1
+        self._solid.calculate(self.atoms, ["energy", "forces", "stress"], all_changes)
+        self.results = dict(self._solid.results)
+        if self.n_evaluations > self.after:
+            self.results["forces"] = self.results["forces"].copy()
+            self.results["forces"][0] += [50.0, 20.0, 10.0]
