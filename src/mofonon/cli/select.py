@@ -238,7 +238,7 @@ def _print_selection(selected: Selected) -> None:
             ("crystal systems", "n_crystal_systems"),
         )
     ]
-    title = f"{len(manifest.choices)} of {manifest.n_accepted} structures"
+    title = f"{len(manifest.structures)} of {manifest.n_accepted} structures"
     header = ("coverage", "this set", f"{len(manifest.random_coverage)} random sets")
     _print_table(console, title, header, rows)
     if manifest.notice:

@@ -61,7 +61,7 @@ class Selected:
         return {
             "n_files": len(self.records),
             "n_accepted": self.manifest.n_accepted,
-            "n_chosen": len(self.manifest.choices),
+            "n_chosen": len(self.manifest.structures),
             "notice": self.manifest.notice,
             "funnel": [row.model_dump() for row in self.manifest.funnel],
             "coverage": self.manifest.coverage.model_dump(),

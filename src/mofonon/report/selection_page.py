@@ -57,7 +57,7 @@ def write_selection_page(
         "elements": figures.plot_elements(accepted, chosen),
         "funnel": figures.plot_funnel(funnel(records)),
         "distances": figures.plot_distances(
-            [choice.distance for choice in manifest.choices], radii
+            [choice.distance for choice in manifest.structures], radii
         ),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def write_selection_page(
         images[name] = image(png, name.replace("-", " "))
     return write_static_page(
         folder / "selection.html",
-        f"{len(manifest.choices)} structures of {manifest.collection}",
+        f"{len(manifest.structures)} structures of {manifest.collection}",
         _sections(manifest, records, images),
         manifest.notice,
     )
@@ -133,7 +133,7 @@ def _choices(manifest: SelectionManifest) -> Html:
                 choice.reason,
                 f"{choice.distance:.4g}" if choice.distance is not None else None,
             )
-            for choice in manifest.choices
+            for choice in manifest.structures
         ],
     )
 

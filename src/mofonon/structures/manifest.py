@@ -61,17 +61,17 @@ class SelectionManifest(BaseModel):
         description="not chosen, or chosen: what the percentiles are of."
     )
     descriptors_sha256: str = Field("", description="sha256 of the file of descriptors.")
-    choices: list[Choice] = Field(description="The set, in the order of choice.")
+    structures: list[Choice] = Field(description="The set, in the order of choice.")
 
     @property
     def ids(self) -> list[str]:
         """Ids of the chosen structures, in the order of choice."""
-        return [choice.id for choice in self.choices]
+        return [choice.id for choice in self.structures]
 
     @property
     def elements(self) -> set[str]:
         """Elements of the set."""
-        return {element for choice in self.choices for element in choice.elements}
+        return {element for choice in self.structures for element in choice.elements}
 
 
 def make_manifest(
@@ -126,7 +126,7 @@ def make_manifest(
         random_coverage=list(random_coverage),
         distance_percentiles=np.percentile(others, np.arange(101)).tolist(),
         percentiles_of="not chosen" if len(selection.indices) < len(points) else "chosen",
-        choices=selection.choices,
+        structures=selection.choices,
     )
 
 
@@ -245,7 +245,7 @@ def collect_structures(manifest: SelectionManifest, source: Path, folder: Path) 
     """
     import hashlib
 
-    wanted = {choice.file: choice for choice in manifest.choices}
+    wanted = {choice.file: choice for choice in manifest.structures}
     if not folder.exists():
         folder.mkdir(parents=True)
     found: dict[str, Path] = {}
@@ -253,7 +253,7 @@ def collect_structures(manifest: SelectionManifest, source: Path, folder: Path) 
         choice = wanted.get(file.name)
         if choice is None:
             continue
-        if hashlib.sha256(file.content).hexdigest() != choice.file_sha256:
+        if hashlib.sha256(file.content).hexdigest() != choice.sha256:
             raise CurationError(
                 f"{file.name} is not the file that was chosen: its hash differs",
                 "get the collection that the manifest names, in the same version",
@@ -266,4 +266,4 @@ def collect_structures(manifest: SelectionManifest, source: Path, folder: Path) 
             f"{len(absent)} chosen files are not in {source}: {', '.join(absent[:3])}",
             "get the collection that the manifest names",
         )
-    return [found[choice.file] for choice in manifest.choices]
+    return [found[choice.file] for choice in manifest.structures]

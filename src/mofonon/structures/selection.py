@@ -59,7 +59,7 @@ class Choice(BaseModel):
     order: int = Field(description="Place in the order of choice, from 1.")
     id: str = Field(description="File name without suffixes.")
     file: str = Field(description="Path within the collection.")
-    file_sha256: str = Field(description="sha256 of the file.")
+    sha256: str = Field(description="sha256 of the file.")
     structure_hash: str = Field(description="Hash of cell, elements and positions.")
     reason: str = Field(
         description="fixed, farthest, random, or the crystal system or element that lacked."
@@ -262,12 +262,13 @@ def _kinds(record: StructureRecord) -> set[str]:
 def _choice(order: int, record: StructureRecord, reason: str, distance: float) -> Choice:
     return Choice(
         order=order,
+        sha256=record.file_sha256,
         structure_hash=str(record.structure_hash),
         reason=reason,
         distance=distance if math.isfinite(distance) else None,
         **record.model_dump(
             include={
-                *("id", "file", "file_sha256", "formula", "n_atoms", "elements"),
+                *("id", "file", "formula", "n_atoms", "elements"),
                 *("space_group", "crystal_system", "pore_limiting_diameter"),
             }
         ),

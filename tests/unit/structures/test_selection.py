@@ -131,7 +131,7 @@ def test_a_manifest_is_made_again_byte_for_byte(written):
     one, other = written("one"), written("other")
     assert one.read_bytes() == other.read_bytes()
     manifest = read_manifest(one)
-    assert len(manifest.choices) == 30
+    assert len(manifest.structures) == 30
     assert manifest.funnel[-1].entered == N
 
 
