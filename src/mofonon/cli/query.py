@@ -69,6 +69,15 @@ HEADERS = {
     "fit_temperature": "at (K)",
     "excluded_temperatures": "left out (K)",
     "type": "type",
+    "mof_id": "MOF",
+    "n_frames": "frames",
+    "n_candidates": "of",
+    "n_cut": "cut",
+    "dynamics.temperature.mean": "T (K)",
+    "dynamics.pressure.mean": "p (GPa)",
+    "card.name": "name",
+    "card.n_mofs": "MOFs",
+    "card.licence": "licence",
 }
 #: Columns of the default table of each kind of document.
 DEFAULT_COLUMNS = {
@@ -90,6 +99,9 @@ DEFAULT_COLUMNS = {
     "expansion-md": "document_id,formula_pretty,nsites,space_group.symbol,cte_linear,"
     "cte_linear_error,cte_volumetric,fit_temperature,excluded_temperatures,"
     "potential.label,completed_at",
+    "sample": "document_id,mof_id,origin,state,n_frames,n_candidates,n_cut,"
+    "dynamics.temperature.mean,dynamics.pressure.mean,potential.label,completed_at",
+    "dataset": "document_id,card.name,n_frames,card.n_mofs,card.licence,notice,completed_at",
 }
 #: Columns when documents of several kinds are found.
 COMMON_COLUMNS = "document_id,type,formula_pretty,nsites,space_group.symbol"
@@ -113,7 +125,17 @@ def query(
         str | None, typer.Option(help="Part of the potential's label, or of its sha256.")
     ] = None,
     document_type: Annotated[
-        Literal["phonons", "relax", "stabilize", "bulk-modulus", "qha", "expansion-md"] | None,
+        Literal[
+            "phonons",
+            "relax",
+            "stabilize",
+            "bulk-modulus",
+            "qha",
+            "expansion-md",
+            "sample",
+            "dataset",
+        ]
+        | None,
         typer.Option(
             "--type",
             help="Kind of document. Default: the kinds that have the fields of the conditions, "

@@ -80,7 +80,7 @@ def prepare_frames(
     if not thinned:
         raise DatasetError(
             f"no frame is left of {len(frames)}",
-            "look at why they are quarantined: mofonon query --type labels",
+            "look at why they are quarantined, or keep them with --quarantined",
         )
     order = sorted(
         thinned, key=lambda key: (unique[key].mof_id, unique[key].origin, unique[key].step, key)

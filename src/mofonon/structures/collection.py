@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from mofonon.errors import CurationError
 
-_SUFFIXES = (".cif", ".vasp", ".poscar", ".xyz", ".extxyz", ".json")
+_SUFFIXES = (".cif", ".vasp", ".poscar")
 _COMPRESSED = (".gz", ".bz2", ".xz")
 
 
@@ -87,7 +87,7 @@ def _is_structure(name: str) -> bool:
     base = PurePosixPath(name).name.lower()
     for suffix in _COMPRESSED:
         base = base.removesuffix(suffix)
-    return base.endswith(_SUFFIXES) and not base.startswith((".", "qmof.json"))
+    return base.endswith(_SUFFIXES) and not base.startswith(".")
 
 
 def _is_tar(path: Path) -> bool:
