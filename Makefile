@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test test-fast lint format docs model clean
+.PHONY: help demo test test-fast lint format docs model bench bench-page clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test-fast  the quick ones"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     format the code"
+	@echo "make bench      all benchmarks against the peers, and docs/benchmarks.md (hours)"
 	@echo "make docs       the site, in docs/_build/html; warnings are errors"
 	@echo "make model      distil the demo model anew (a quarter of an hour)"
 
@@ -64,6 +65,19 @@ docs: $(VENV)/.dev
 
 model: $(VENV)/.dev
 	$(BIN)/python tools/distill_demo_model.py --work build/demo-model --threads 1
+
+bench: $(VENV)/.dev
+	PYTHON=$(BIN)/python benchmarks/make_peers.sh build/peers
+	$(BIN)/python benchmarks/evaluation_cost.py
+	$(BIN)/python benchmarks/displacement_error.py
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/phonons.py
+	$(BIN)/python benchmarks/qha.py
+	if [ -e benchmarks/relaxation.py ]; then $(BIN)/python benchmarks/relaxation.py; fi
+	$(BIN)/python benchmarks/page.py
+
+bench-page: $(VENV)/.dev
+	$(BIN)/python benchmarks/page.py
 
 clean:
 	rm -rf $(VENV) demo-output docs/_build .mypy_cache .ruff_cache .pytest_cache

@@ -131,7 +131,7 @@ def run_child(
         Further environment variables.
     """
     # a peer's interpreter sees its own packages and the scripts here, not this checkout
-    path = [str(ROOT / "benchmarks")]
+    path = [str(ROOT / "benchmarks"), str(ROOT / "benchmarks" / "workers")]
     if python == sys.executable:
         path += [str(ROOT / "src"), str(ROOT / "tests")]
     done = subprocess.run(  # noqa: S603 - scripts of this folder
@@ -145,6 +145,15 @@ def run_child(
         message = done.stderr.strip().splitlines()[-12:]
         raise SystemExit(f"{script.name} {' '.join(arguments)} failed:\n" + "\n".join(message))
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def peer_python(name: str) -> str:
+    """Interpreter of a peer's environment, made by ``make_peers.sh``."""
+    folder = Path(os.environ.get("PEERS", ROOT / "build" / "peers"))
+    python = folder / name / "bin" / "python"
+    if not python.exists():
+        raise SystemExit(f"there is no {python}: run benchmarks/make_peers.sh, or set PEERS")
+    return str(python)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -163,7 +172,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def save(
-    name: str, title: str, notes: list[str], tables: dict[str, list[dict[str, Any]]]
+    name: str,
+    title: str,
+    notes: list[str],
+    tables: dict[str, list[dict[str, Any]]],
+    raw: list[dict[str, Any]] | None = None,
 ) -> None:
     """Print the result of a benchmark and keep it for the page (``page.py``)."""
     about = machine()
@@ -176,6 +189,8 @@ def save(
     print("\n" + "\n".join(notes))
     RESULTS.mkdir(exist_ok=True)
     content = {"title": title, "notes": notes, "tables": tables, "machine": about}
+    if raw is not None:
+        content["raw"] = raw
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 

@@ -24,7 +24,7 @@ set_threads()
 VARIANTS = {
     "stock (mace's calculator)": ("stock", "false", "float64"),
     "freed memory kept": ("stock", "true", "float64"),
-    "cut to the elements present": ("ours", "false", "float64"),
+    "cut, weights multiplied in": ("ours", "false", "float64"),
     "ours: both": ("ours", "true", "float64"),
     "both, float32 (not for phonons by default)": ("ours", "true", "float32"),
 }
