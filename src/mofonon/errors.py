@@ -121,6 +121,18 @@ class ComparisonError(MofononError):
     """Results cannot be compared: not the same compound, cell, property or mesh."""
 
 
+class DftSetupError(MofononError):
+    """VASP, its command or its POTCARs are not set up for what is to be calculated."""
+
+
+class PotcarError(DftSetupError):
+    """An element has no usable POTCAR."""
+
+
+class VaspRunError(MofononError):
+    """A VASP calculation ended without a result."""
+
+
 class ExpansionError(MofononError):
     """No thermal expansion follows from averages over temperatures."""
 

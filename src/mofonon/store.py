@@ -31,6 +31,7 @@ DOCUMENT_TYPES = {
     "evaluation": "EvaluationDoc",
     "sample": "SampleDoc",
     "dataset": "DatasetDoc",
+    "labels": "LabelDoc",
 }
 
 

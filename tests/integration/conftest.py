@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.mongod import find_mongod, running_mongod
+from support.vasp import StandIn, make_standin, running_server
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -49,6 +50,21 @@ JOB_STORE:
 """)
     monkeypatch.setenv("JOBFLOW_CONFIG_FILE", str(config))
     return config
+
+
+@pytest.fixture(scope="session")
+def standin_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Socket of a process with the potential of the VASP stand-in loaded."""
+    with running_server(tmp_path_factory.mktemp("standin")) as path:
+        yield path
+
+
+@pytest.fixture
+def standin(standin_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The VASP stand-in with POTCARs, for this process and for commands."""
+    monkeypatch.setenv("MOFONON_STANDIN_SERVER", str(standin_server))
+    monkeypatch.chdir(tmp_path)
+    return make_standin(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from mofonon.cli import (
     doctor,
     expansion_md,
     init,
+    label,
     phonons,
     qha,
     query,
@@ -47,6 +48,7 @@ app.command("select")(select.select)
 app.command("coverage")(select.coverage)
 app.command("expansion-md", cls=NumberListCommand)(expansion_md.expansion_md)
 app.add_typer(dataset.app)
+app.command("label")(label.label)
 app.command("query")(query.query)
 app.command("show")(query.show)
 app.command("doctor")(doctor.doctor)

@@ -155,29 +155,38 @@ def check_checkpoints() -> Finding:
 
 
 def check_vasp() -> Finding:
-    """Look for VASP and its command in the settings of atomate2."""
-    from atomate2 import SETTINGS
+    """Look for VASP, standard and Gamma-only, by the settings of atomate2."""
+    from mofonon.dft.setup import is_standin, setup_problems, vasp_commands
 
-    command = str(SETTINGS.VASP_CMD)
-    program = command.rsplit(maxsplit=1)[-1] if command.split() else ""
-    if shutil.which(program):
-        return Finding(True, command)
-    return Finding(
-        False,
-        f"atomate2's VASP_CMD is '{command}', and there is no {program} on the PATH",
-        "load VASP and set ATOMATE2_VASP_CMD, such as 'srun vasp_std'",
-    )
+    problems = setup_problems([], gamma=True, std=True)
+    if problems:
+        return Finding(
+            False, "; ".join(found.message for found in problems), problems[0].remedy
+        )
+    standin = ", a stand-in (not VASP)" if is_standin() else ""
+    return Finding(True, f"{', '.join(vasp_commands())}{standin}")
 
 
 def check_potcars() -> Finding:
-    """Look for the PBE_54 POTCARs of pymatgen."""
-    from pymatgen.core import SETTINGS
+    """Read the PBE_54 POTCAR of each element that the Materials Project calculates."""
+    from mofonon.dft.potcars import potcar_folder, potcar_problems
+    from mofonon.dft.setup import all_elements, setup_problems
 
-    folder = SETTINGS.get("PMG_VASP_PSP_DIR")
-    if folder and (Path(folder) / "POT_GGA_PAW_PBE_54").is_dir():
-        return Finding(True, f"{folder}/POT_GGA_PAW_PBE_54")
-    found = f"no POT_GGA_PAW_PBE_54 in {folder}" if folder else "PMG_VASP_PSP_DIR is not set"
-    return Finding(False, found, "pmg config -p VASP_POTCARS TARGET, then set PMG_VASP_PSP_DIR")
+    elements = all_elements()
+    if potcar_folder() is None:
+        problem = setup_problems(elements, gamma=False, std=False)[0]
+        cause = problem.message.partition(": ")[2]
+        return Finding(False, cause, problem.remedy)
+    problems = potcar_problems(elements)
+    if not problems:
+        return Finding(True, f"{potcar_folder()}, {len(elements)} elements")
+    missing = ", ".join(problem.element for problem in problems)
+    return Finding(
+        False,
+        f"{potcar_folder()} lacks {len(problems)} of {len(elements)} elements or has wrong "
+        f"ones: {missing}",
+        f"{problems[0].message}; {problems[0].remedy}",
+    )
 
 
 def check_gpu() -> Finding:

@@ -78,6 +78,11 @@ HEADERS = {
     "card.name": "name",
     "card.n_mofs": "MOFs",
     "card.licence": "licence",
+    "n_good": "frames",
+    "n_quarantined": "quarantined",
+    "n_duplicates": "duplicates",
+    "eos.bulk_modulus": "B of the deformations (GPa)",
+    "code_version": "VASP",
 }
 #: Columns of the default table of each kind of document.
 DEFAULT_COLUMNS = {
@@ -102,6 +107,8 @@ DEFAULT_COLUMNS = {
     "sample": "document_id,mof_id,origin,state,n_frames,n_candidates,n_cut,"
     "dynamics.temperature.mean,dynamics.pressure.mean,potential.label,completed_at",
     "dataset": "document_id,card.name,n_frames,card.n_mofs,card.licence,notice,completed_at",
+    "labels": "document_id,mof_id,formula_pretty,nsites,state,n_good,n_quarantined,"
+    "n_duplicates,eos.bulk_modulus,code_version,completed_at",
 }
 #: Columns when documents of several kinds are found.
 COMMON_COLUMNS = "document_id,type,formula_pretty,nsites,space_group.symbol"
@@ -134,6 +141,7 @@ def query(
             "expansion-md",
             "sample",
             "dataset",
+            "labels",
         ]
         | None,
         typer.Option(

@@ -3,13 +3,40 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mofonon.dft.schemas import LabelDoc, LabelFrame, UnlabelledFrame
+    from mofonon.dft.eos import MofEosMaker
+    from mofonon.dft.flows import LabelMaker
+    from mofonon.dft.jobs import MofRelaxMaker, MofStaticMaker
+    from mofonon.dft.schemas import (
+        LabelDoc,
+        LabelFrame,
+        QuarantineSettings,
+        UnlabelledFrame,
+    )
+    from mofonon.dft.sets import MofRelaxSetGenerator, MofStaticSetGenerator
 
-__all__ = ["LabelDoc", "LabelFrame", "UnlabelledFrame"]
+__all__ = [
+    "LabelDoc",
+    "LabelFrame",
+    "LabelMaker",
+    "MofEosMaker",
+    "MofRelaxMaker",
+    "MofRelaxSetGenerator",
+    "MofStaticMaker",
+    "MofStaticSetGenerator",
+    "QuarantineSettings",
+    "UnlabelledFrame",
+]
 
 _HOMES = {
     "LabelDoc": "schemas",
     "LabelFrame": "schemas",
+    "LabelMaker": "flows",
+    "MofEosMaker": "eos",
+    "MofRelaxMaker": "jobs",
+    "MofRelaxSetGenerator": "sets",
+    "MofStaticMaker": "jobs",
+    "MofStaticSetGenerator": "sets",
+    "QuarantineSettings": "schemas",
     "UnlabelledFrame": "schemas",
 }
 

@@ -266,7 +266,10 @@ class QuarantineSettings(BaseModel):
         "the robust standard deviation (1.4826 times the median absolute deviation) ...",
     )
     energy_floor: float = Field(
-        0.5, ge=0, description="... and than this are outliers (eV/atom)."
+        1.0,
+        ge=0,
+        description="... and than this are outliers (eV/atom). Deformations by -10 % are at "
+        "0.5 eV/atom.",
     )
     duplicate_distance: float = Field(
         1e-4,
@@ -292,6 +295,10 @@ class LabelTask(BaseModel):
     )
     reason: str = Field("", description="Why it is not successful.")
     n_frames: int = Field(0, description="Frames that it gave.")
+    structure: Structure | None = Field(
+        None,
+        description="Structure of a static calculation that was not successful, to repeat it.",
+    )
 
 
 class EosLabels(BaseModel):
@@ -319,6 +326,7 @@ class LabelDoc(StructureMetadata):
         "failed when there is no good frame."
     )
     mof_id: str = Field(description="Name of the MOF.")
+    structure: Structure = Field(description="The structure asked for.")
     input_hash: str | None = Field(None, description="Hash of the structure asked for.")
     calculation_id: str | None = Field(
         None,
@@ -333,6 +341,9 @@ class LabelDoc(StructureMetadata):
         default_factory=dict, description="How many frames by kind of reason."
     )
     frames: list[LabelFrame] = Field(description="The frames; kept in the data store.")
+    eos: EosLabels | None = Field(
+        None, description="Birch-Murnaghan fit to the frames of the deformations."
+    )
     code_version: str | None = Field(None, description="Version of the DFT program.")
     notice: str | None = Field(None, description="Set when a stand-in made the labels.")
     warnings: list[str] = Field(

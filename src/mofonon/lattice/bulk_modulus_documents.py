@@ -8,6 +8,15 @@ from typing import Any
 import numpy as np
 from pymatgen.core import Structure
 
+from mofonon.equation_of_state import (
+    EQUATIONS,
+    GPA_PER_EV_A3,
+    EquationOfState,
+    EquationOfStateFit,
+    bulk_modulus_from_stress,
+    fit_equation_of_state,
+    pressure_of,
+)
 from mofonon.errors import EquationOfStateError
 from mofonon.lattice.bulk_modulus_schemas import (
     BulkModulusDoc,
@@ -18,15 +27,6 @@ from mofonon.lattice.bulk_modulus_schemas import (
     StrainedCellDoc,
 )
 from mofonon.lattice.documents import find_space_group, to_structure
-from mofonon.lattice.equation_of_state import (
-    EQUATIONS,
-    GPA_PER_EV_A3,
-    EquationOfState,
-    EquationOfStateFit,
-    bulk_modulus_from_stress,
-    fit_equation_of_state,
-    pressure_of,
-)
 from mofonon.lattice.relax import RelaxResult
 from mofonon.lattice.schemas import CellParameters, RelaxSummary
 from mofonon.lattice.settings import RelaxSettings

@@ -10,7 +10,7 @@ from emmet.core.structure import StructureMetadata
 from pydantic import BaseModel, ConfigDict, Field
 from pymatgen.core import Structure
 
-from mofonon.lattice.equation_of_state import EquationOfState
+from mofonon.equation_of_state import EquationOfState
 from mofonon.lattice.schemas import CellParameters, RelaxSummary, SpaceGroup
 from mofonon.potentials import PotentialDescription
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pymatgen.core import Structure
 
 from mofonon.arrays import EncodedArray
+from mofonon.equation_of_state import EquationOfState
 from mofonon.errors import SettingsError
-from mofonon.lattice.equation_of_state import EquationOfState
 from mofonon.lattice.schemas import CellParameters, RelaxSummary, SpaceGroup
 from mofonon.lattice.settings import PhononSettings, RelaxSettings
 from mofonon.potentials import PotentialDescription

@@ -25,8 +25,8 @@ from phonopy.qha.eos import get_eos
 from phonopy.qha.qha import QHAResult
 from phonopy.structure.symmetry import NosymDataset
 
+from mofonon.equation_of_state import EquationOfState
 from mofonon.errors import QuasiHarmonicError
-from mofonon.lattice.equation_of_state import EquationOfState
 
 Floats = NDArray[np.float64]
 

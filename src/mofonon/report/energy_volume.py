@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mofonon.equation_of_state import EquationOfState, equation_of_state_energy
 from mofonon.lattice.bulk_modulus_schemas import BulkModulusDoc
-from mofonon.lattice.equation_of_state import EquationOfState, equation_of_state_energy
 from mofonon.report.palette import ALARM, THERMAL, TOTAL
 
 if TYPE_CHECKING:

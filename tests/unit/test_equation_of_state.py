@@ -9,8 +9,7 @@ from ase.eos import EquationOfState as AseEquationOfState
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mofonon.errors import EquationOfStateError, MofononError
-from mofonon.lattice.equation_of_state import (
+from mofonon.equation_of_state import (
     EQUATIONS,
     GPA_PER_EV_A3,
     bulk_modulus_from_stress,
@@ -18,6 +17,7 @@ from mofonon.lattice.equation_of_state import (
     fit_equation_of_state,
     pressure_of,
 )
+from mofonon.errors import EquationOfStateError, MofononError
 
 #: V0 (A^3), E0 (eV), B0 (GPa), B0': a metal, a framework, one that softens under pressure.
 CRYSTALS = {
