@@ -147,7 +147,11 @@ class _MofVaspMaker(base.BaseVaspMaker):
 
     def _with_wall_time(self) -> _MofVaspMaker:
         """Give custodian the seconds that are left."""
-        seconds = self.wall_time if self.wall_time is not None else slurm_seconds_left()
+        seconds = self.wall_time
+        if seconds is None:
+            seconds = slurm_seconds_left()
+            # they count from now, not from when the first job of the batch job began
+            os.environ.pop("CUSTODIAN_WALLTIME_START", None)
         if seconds is None:
             return self
         return replace(self, run_vasp_kwargs={**self.run_vasp_kwargs, "wall_time": seconds})

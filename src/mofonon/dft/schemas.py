@@ -269,7 +269,7 @@ class QuarantineSettings(BaseModel):
         1.0,
         ge=0,
         description="... and than this are outliers (eV/atom). Deformations by -10 % are at "
-        "0.5 eV/atom.",
+        "0.45 to 0.75 eV/atom.",
     )
     duplicate_distance: float = Field(
         1e-4,

@@ -49,7 +49,11 @@ def plot_flow(flow: Flow) -> Figure:
     axes.set_axis_off()
     axes.set_xlim(-0.5, len(layers) - 0.5)
     axes.set_ylim(-tallest / 2, tallest / 2)
-    names = dict(flow.graph.nodes(data="label"))
+    # jobflow labels a job of another flow of the same graph 'external'
+    names = {
+        node: data["job"].name if "job" in data else data["label"]
+        for node, data in flow.graph.nodes(data=True)
+    }
     places: dict[str, Place] = {}
     for column, layer in enumerate(layers):
         shown, rest = layer[:_MOST_IN_A_LAYER], layer[_MOST_IN_A_LAYER:]
