@@ -31,7 +31,7 @@ def test_the_end_of_a_slurm_job_is_the_wall_time(monkeypatch):
 
 
 def test_all_deformations_have_the_mesh_of_the_structure(structure):
-    """A mesh by density would be 8x8x8 when compressed and 6x6x6 when stretched."""
+    """A mesh by density changes from the compressed to the stretched cell."""
     maker = with_mesh_of(MofEosMaker().eos_relax_maker, structure)
     meshes = set()
     for strain in MofEosMaker().strains():
