@@ -20,6 +20,7 @@ from mofonon.cli import (
     phonons,
     qha,
     query,
+    report,
     select,
     stabilize,
 )
@@ -49,6 +50,8 @@ app.command("coverage")(select.coverage)
 app.command("expansion-md", cls=NumberListCommand)(expansion_md.expansion_md)
 app.add_typer(dataset.app)
 app.command("label")(label.label)
+app.command("report")(report.report)
+app.command("serve")(report.serve)
 app.command("query")(query.query)
 app.command("show")(query.show)
 app.command("doctor")(doctor.doctor)

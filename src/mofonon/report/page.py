@@ -84,21 +84,21 @@ def make_entries(
     ]
 
 
-def render(entries: Sequence[Entry], title: str) -> str:
-    """Fill the template."""
+def render(entries: Sequence[Entry], title: str, extra: Sequence[Html] = ()) -> str:
+    """Fill the template; `extra` are sections after those of the phonons."""
     from plotly.offline import get_plotlyjs
 
     # a browser hashes a script after it has made every line end a newline
     plotly = get_plotlyjs().replace("\r\n", "\n").replace("\r", "\n")
-    script = _package_text("page.js")
-    return Template(_package_text("template.html")).substitute(
+    script = package_text("page.js")
+    return Template(package_text("template.html")).substitute(
         title=escape(title),
-        hashes=" ".join(f"'{_script_hash(text)}'" for text in (plotly, script)),
-        style=_package_text("page.css"),
+        hashes=" ".join(f"'{script_hash(text)}'" for text in (plotly, script)),
+        style=package_text("page.css"),
         version=escape(mofonon.__version__),
         notices=_notices(entries),
         summary=summary(entries),
-        sections=join((section(entry) for entry in entries), "\n"),
+        sections=join((*(section(entry) for entry in entries), *extra), "\n"),
         data=join((_data(entry) for entry in entries), "\n"),
         plotly=plotly,
         script=script,
@@ -140,10 +140,12 @@ def _data(entry: Entry) -> Html:
     )
 
 
-def _package_text(name: str) -> str:
+def package_text(name: str) -> str:
+    """Text of a file of this package."""
     return (resources.files("mofonon.report") / name).read_text(encoding="utf-8")
 
 
-def _script_hash(text: str) -> str:
+def script_hash(text: str) -> str:
+    """Hash of a script, by which a page allows it."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"

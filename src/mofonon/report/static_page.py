@@ -42,12 +42,18 @@ def section(title: str, *content: object) -> Html:
 def write_static_page(
     path: Path, title: str, sections: Iterable[Html], notice: str | None = None
 ) -> Path:
-    """Write a page.
+    """Write a page to a file; its folder is made if absent. See :func:`static_page`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = static_page(title, sections, notice)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path
+
+
+def static_page(title: str, sections: Iterable[Html], notice: str | None = None) -> str:
+    """Make a page.
 
     Parameters
     ----------
-    path : Path
-        The file; its folder is made if absent.
     title : str
         Title of the page.
     sections : iterable of Html
@@ -61,16 +67,12 @@ def write_static_page(
         if notice
         else Html("")
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
+    return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'; img-src data:\">"
         f"<title>{escape(title)}</title><style>{style}</style></head>\n<body><main>"
         f"<h1>{escape(title)}</h1>\n{banner}\n{join(sections, chr(10))}\n"
-        f"<footer><p>mofonon {escape(mofonon.__version__)}</p></footer></main></body></html>\n",
-        encoding="utf-8",
-        newline="\n",
+        f"<footer><p>mofonon {escape(mofonon.__version__)}</p></footer></main></body></html>\n"
     )
-    return path

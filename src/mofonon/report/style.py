@@ -100,16 +100,27 @@ def save(
     SettingsError
         For a format that is not png, svg or pdf.
     """
-    for extension in formats:
-        if extension not in FORMATS:
-            raise SettingsError(
-                f"figures cannot be written as {extension}", f"use {', '.join(FORMATS)}"
-            )
+    check_formats(formats)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{stem}.{extension}" for extension in formats]
     for path in paths:
         figure.savefig(path, dpi=DPI)
     return paths
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse formats that are not png, svg or pdf.
+
+    Raises
+    ------
+    SettingsError
+        Naming the format.
+    """
+    for extension in formats:
+        if extension not in FORMATS:
+            raise SettingsError(
+                f"figures cannot be written as {extension}", f"use {', '.join(FORMATS)}"
+            )
 
 
 @contextmanager
