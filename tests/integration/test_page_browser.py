@@ -22,6 +22,7 @@ from mofonon.lattice.phonons import (
 from mofonon.lattice.schemas import PhononDoc
 from mofonon.lattice.settings import PhononSettings
 from mofonon.report import write_page
+from mofonon.report.page import script_hash
 
 pytestmark = pytest.mark.browser
 
@@ -135,6 +136,56 @@ def test_bands_are_lines_broken_between_segments(browse, page):
     figure = figure_of(dom, "structure-1")
     n_bands, n_segments, densities = 6, 9, 3
     assert figure.count('class="js-line"') == n_bands * n_segments + densities
+
+
+def with_script(page: Path, folder: Path, script: str) -> Path:
+    """Copy of a page with a script that does what a user would."""
+    text = page.read_text(encoding="utf-8")
+    text = text.replace("script-src ", f"script-src '{script_hash(script)}' ", 1)
+    copy = folder / "clicked.html"
+    copy.write_text(text.replace("</body>", f"<script>{script}</script></body>"), "utf-8")
+    return copy
+
+
+def test_the_structure_rotates_and_modes_are_animated(browse, page, tmp_path):
+    choose = """
+    window.addEventListener("load", () => window.setTimeout(() => {
+      const box = document.querySelector("#structure-1-view").parentElement;
+      const mode = box.querySelector(".mode");
+      mode.value = "3";
+      mode.dispatchEvent(new Event("change"));
+    }, 3000));
+    """
+    dom, said = browse(with_script(page, tmp_path, choose), "--dump-dom")
+    assert said == []
+    canvas = re.search(r'<canvas[^>]*id="structure-1-view"[^>]*>', dom)
+    assert canvas is not None
+    assert 'data-mode="\u0393 4"' in canvas[0]
+    frames = re.search(r'data-frames="(\d+)"', canvas[0])
+    assert frames is not None
+    assert int(frames[1]) > 2  # drawn, chosen, and then some
+    options = dom.partition('class="mode"')[2].partition("</select>")[0]
+    assert options.count("THz") == 6
+
+
+def test_a_click_on_a_band_chooses_its_mode(browse, page, tmp_path):
+    click = """
+    window.addEventListener("load", () => window.setTimeout(() => {
+      const figure = document.getElementById("structure-1-bands");
+      const data = figure.data[0];
+      const place = figure.layout.xaxis.tickvals[1];
+      const at = data.x.findIndex((x, i) => Math.abs(x - place) < 1e-4 && data.text[i] === 5);
+      const point = { curveNumber: 0, pointNumber: at, x: data.x[at], data };
+      figure.emit("plotly_click", { points: [point] });
+    }, 3000));
+    """
+    dom, said = browse(with_script(page, tmp_path, click), "--dump-dom")
+    assert said == []
+    mode = re.search(r'id="structure-1-view"[^>]*data-mode="([^"]*)"', dom)
+    assert mode is not None
+    name, band = mode[1].split()
+    assert band == "5"
+    assert name != "\u0393"
 
 
 def test_figures_follow_the_colour_scheme(browse, page):

@@ -20,7 +20,7 @@
   const column = (key) => data.columns.findIndex((c) => c[0] === key);
 
   function progress() {
-    $("made").textContent = `${data.rows.length} structures, ${document.body.dataset.live === "yes" ? "live, " : ""}${data.made}`;
+    $("made").textContent = `${data.rows.length} structure${data.rows.length === 1 ? "" : "s"}, ${document.body.dataset.live === "yes" ? "live, " : ""}${data.made}`;
     $("progress").tBodies[0].replaceChildren(...Object.entries(data.progress).map(([stage, count]) => {
       const row = element("tr");
       row.append(element("th", stage, { scope: "row" }), element("td", count.done), element("td", count.failed, { className: count.failed ? "alarm-text" : "" }));

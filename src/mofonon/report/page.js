@@ -245,6 +245,12 @@
       if (window_) { state.window = window_; press(state, null); }
       if (window_) draw(element);
     });
+    element.on("plotly_click", ({ points: [point] }) => {
+      if (point.curveNumber !== 0) return;
+      const near = numbers.bands.ticks.reduce((a, b) => (Math.abs(b[0] - point.x) < Math.abs(a[0] - point.x) ? b : a));
+      const detail = { source: element.dataset.source, point: near[2], band: point.data.text[point.pointNumber] };
+      document.dispatchEvent(new CustomEvent("mofonon-band", { detail }));
+    });
     element.on("plotly_doubleclick", () => { reset(element, state, numbers.range.slice()); });
   }
 

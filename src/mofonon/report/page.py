@@ -16,6 +16,7 @@ from mofonon.report.curves import notice_of
 from mofonon.report.markup import Html, escape, join, tag
 from mofonon.report.payload import figure_data
 from mofonon.report.sections import Entry, section, summary
+from mofonon.report.structure_view import view_data
 
 
 def write_page(
@@ -90,10 +91,10 @@ def render(entries: Sequence[Entry], title: str, extra: Sequence[Html] = ()) -> 
 
     # a browser hashes a script after it has made every line end a newline
     plotly = get_plotlyjs().replace("\r\n", "\n").replace("\r", "\n")
-    script = package_text("page.js")
+    script, viewer = package_text("page.js"), package_text("view.js")
     return Template(package_text("template.html")).substitute(
         title=escape(title),
-        hashes=" ".join(f"'{script_hash(text)}'" for text in (plotly, script)),
+        hashes=" ".join(f"'{script_hash(text)}'" for text in (plotly, viewer, script)),
         style=package_text("page.css"),
         version=escape(mofonon.__version__),
         notices=_notices(entries),
@@ -101,6 +102,7 @@ def render(entries: Sequence[Entry], title: str, extra: Sequence[Html] = ()) -> 
         sections=join((*(section(entry) for entry in entries), *extra), "\n"),
         data=join((_data(entry) for entry in entries), "\n"),
         plotly=plotly,
+        viewer=viewer,
         script=script,
     )
 
@@ -136,7 +138,9 @@ def _links(entries: Sequence[Entry]) -> Html:
 def _data(entry: Entry) -> Html:
     return Html(
         f'<script type="application/json" id="data-{entry.anchor}">'
-        f"{figure_data(entry.doc)}</script>"
+        f"{figure_data(entry.doc)}</script>\n"
+        f'<script type="application/json" id="view-{entry.anchor}">'
+        f"{view_data(entry.doc)}</script>"
     )
 
 

@@ -39,7 +39,9 @@ def figure_data(doc: PhononDoc) -> str:
             "distances": encode(np.concatenate(bands.distances)),
             "frequencies": encode(np.concatenate(bands.frequencies).T),
             "segments": [len(x) for x in bands.distances],
-            "ticks": [[round(x, 7), label_text(name)] for x, name in bands.ticks],
+            "ticks": [
+                [round(x, 7), label_text(name), name.split("|")[0]] for x, name in bands.ticks
+            ],
         },
         "dos": {
             "frequencies": encode(dos.frequencies),

@@ -19,6 +19,7 @@ from mofonon.report.curves import (
 from mofonon.report.markup import Html, escape, fixed, formula, join, scientific, table, tag
 from mofonon.report.palette import element_colours
 from mofonon.report.provenance import provenance
+from mofonon.report.structure_view import view
 
 _SHOWN_TEMPERATURES = (0, 100, 200, 300, 400, 500, 700, 1000)
 CV = Html("<var>C</var><sub>V</sub>")
@@ -158,6 +159,8 @@ def section(entry: Entry) -> Html:
         tag("p", subtitle, class_="subtitle"),
         _banners(doc),
         _key_numbers(doc),
+        tag("h3", "Structure and modes"),
+        view(entry.anchor, entry.text, doc),
         tag("h3", "Bands and density of states"),
         _bands_figure(entry, bands),
         tag("h3", "Thermal properties"),
