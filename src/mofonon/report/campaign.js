@@ -138,13 +138,15 @@
   async function news() {
     try {
       const answer = await fetch("api/overview.json", { cache: "no-store" });
-      if (answer.ok) { data = await answer.json(); progress(); table(); scatter(); }
+      if (answer.ok) { data = await answer.json(); progress(); table(); if (window.Plotly) scatter(); }
       else $("made").textContent = `the server answered ${answer.status}`;
     } catch { $("made").textContent = "the server does not answer"; }
     window.setTimeout(news, EVERY);
   }
 
-  head(); progress(); table(); axes(); scatter();
+  // the table is there before plotly, most of the page, is read
+  head(); progress(); table(); axes();
+  window.addEventListener("load", scatter);
   $("filter").addEventListener("input", () => { view.page = 0; table(); });
   $("state").addEventListener("change", () => { view.page = 0; table(); });
   dark.addEventListener("change", scatter);
