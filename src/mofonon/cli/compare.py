@@ -45,6 +45,14 @@ OutputOption = Annotated[
         "--output", "-o", help="Folder of the tables (CSV, JSON, LaTeX, Markdown) and figures."
     ),
 ]
+FiguresOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Format of the figures: png (default), svg, pdf; may be repeated."),
+]
+StyleOption = Annotated[
+    str | None,
+    typer.Option(help="matplotlib style of the figures: a .mplstyle file or a name."),
+]
 FormatOption = Annotated[
     Literal["table", "csv", "json", "latex", "markdown"],
     typer.Option("--format", "-f", help="What is printed."),
@@ -79,6 +87,8 @@ def structures(
         ),
     ] = None,
     output: OutputOption = Path("mofonon-compare"),
+    figures: FiguresOption = None,
+    style: StyleOption = None,
     output_format: FormatOption = "table",
     store: StoreOption = None,
     rerun: RerunOption = False,
@@ -109,7 +119,7 @@ def structures(
             supercell=_supercell(supercell),
             expected=expected,
             store_path=store,
-            output=output,
+            drawing=compare_runs.Drawing(output, tuple(figures or ("png",)), style),
         )
     _print(table, "json" if as_json else output_format, output)
     _end(table)
@@ -131,6 +141,8 @@ def phonons(
         float, typer.Option(help="Temperature of the thermal properties (K).")
     ] = 300.0,
     output: OutputOption = Path("mofonon-compare"),
+    figures: FiguresOption = None,
+    style: StyleOption = None,
     output_format: FormatOption = "table",
     store: StoreOption = None,
     threads: ThreadsOption = None,
@@ -157,7 +169,12 @@ def phonons(
             "mofonon compare phonons", supercell="2 2 2", plus_minus="auto", mesh=mesh
         )
         options = PhononOptions(settings.mesh, broadening, low, temperature, settings)
-        table = compare_runs.compare_phonon_inputs(inputs, options, store, output)
+        table = compare_runs.compare_phonon_inputs(
+            inputs,
+            options,
+            store,
+            compare_runs.Drawing(output, tuple(figures or ("png",)), style),
+        )
     _print(table, "json" if as_json else output_format, output)
     _end(table)
 
@@ -189,6 +206,8 @@ def mechanics(
         typer.Option(help="Add published values of this MOF too; may be repeated."),
     ] = None,
     output: OutputOption = Path("mofonon-compare"),
+    figures: FiguresOption = None,
+    style: StyleOption = None,
     output_format: FormatOption = "table",
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -215,7 +234,7 @@ def mechanics(
             with_literature=literature,
             mofs=tuple(mof or ()),
             store_path=store,
-            output=output,
+            drawing=compare_runs.Drawing(output, tuple(figures or ("png",)), style),
         )
     _print(table, "json" if as_json else output_format, output)
     _end(table)

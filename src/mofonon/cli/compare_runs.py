@@ -70,6 +70,24 @@ class LiveOptions:
     rerun: bool
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """Where tables and figures go, and how figures look."""
+
+    folder: Path
+    formats: tuple[str, ...]
+    style: str | None
+
+    def write(self, table: Table, draw: Callable[[Path, tuple[str, ...]], object]) -> None:
+        """Write the tables, then the figures in the style asked for."""
+        from mofonon.report.style import check_formats, using_style
+
+        check_formats(self.formats)
+        with runs.writing(self.folder), using_style(self.style):
+            write_table(table, self.folder)
+            draw(self.folder, self.formats)
+
+
 def compare_structure_files(
     words: Sequence[str],
     live: LiveOptions,
@@ -78,7 +96,7 @@ def compare_structure_files(
     supercell: Supercell,
     expected: str | None,
     store_path: Path | None,
-    output: Path,
+    drawing: Drawing,
 ) -> Table:
     """Compare structures, write tables and figure, and return the table."""
     sources = parse_sources(words)
@@ -100,17 +118,19 @@ def compare_structure_files(
         except MofononError as error:
             failed.append(failure(label, source, error))
     table = structure_table(facts, compared, failed)
-    with runs.writing(output):
-        write_table(table, output)
+
+    def draw(folder: Path, formats: tuple[str, ...]) -> None:
         if compared:
             from mofonon.report.comparison import write_structure_figure
 
-            write_structure_figure(facts, compared, output)
+            write_structure_figure(facts, compared, folder, formats)
+
+    drawing.write(table, draw)
     return table
 
 
 def compare_phonon_inputs(
-    words: Sequence[str], options: PhononOptions, store_path: Path | None, output: Path
+    words: Sequence[str], options: PhononOptions, store_path: Path | None, drawing: Drawing
 ) -> Table:
     """Compare phonons, write tables and figures, and return the table."""
     sources = parse_sources(words)
@@ -127,11 +147,14 @@ def compare_phonon_inputs(
     reference, *candidates = merge(read)
     facts, compared = compare_phonons(reference, candidates, options)
     table = phonon_table(facts, compared, options, failed)
-    with runs.writing(output):
-        write_table(table, output)
+
+    def draw(folder: Path, formats: tuple[str, ...]) -> None:
         from mofonon.report.phonon_comparison import write_phonon_figures
 
-        write_phonon_figures([reference, *candidates], output, low=options.low)
+        methods = [reference, *candidates]
+        write_phonon_figures(methods, folder, low=options.low, formats=formats)
+
+    drawing.write(table, draw)
     return table
 
 
@@ -143,7 +166,7 @@ def compare_mechanics(
     with_literature: bool,
     mofs: Sequence[str],
     store_path: Path | None,
-    output: Path,
+    drawing: Drawing,
 ) -> Table:
     """Compare bulk moduli and thermal expansion, write tables and figures."""
     sources = parse_sources(words)
@@ -174,11 +197,13 @@ def compare_mechanics(
             [*mofs, *(one.mof for one in series if one.document_id)], temperature, known
         )
     table = mechanics_table(bulk_moduli, expansion, series, reference, failed)
-    with runs.writing(output):
-        write_table(table, output)
+
+    def draw(folder: Path, formats: tuple[str, ...]) -> None:
         from mofonon.report.comparison import write_mechanics_figures
 
-        write_mechanics_figures(bulk_moduli, series, reference, output)
+        write_mechanics_figures(bulk_moduli, series, reference, folder, formats)
+
+    drawing.write(table, draw)
     return table
 
 

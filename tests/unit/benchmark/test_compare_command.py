@@ -31,7 +31,9 @@ def run(tmp_path, monkeypatch):
 
 def test_structures_as_json(run, optimized_path, tmp_path):
     files = [optimized_path("MOF-74", m) for m in ("DFT", "MACE-MP-MOF0", "GFN1-xTB")]
-    done = run("compare", "structures", *files, "--json")
+    done = run(
+        "compare", "structures", *files, *("--figures", "svg", "--figures", "pdf"), "--json"
+    )
     result = json.loads(done.stdout)
     assert result["reference"]["label"] == "DFT"
     first, second = result["candidates"]
@@ -45,7 +47,7 @@ def test_structures_as_json(run, optimized_path, tmp_path):
     assert second["n_displacements"] == 324
     folder = tmp_path / "mofonon-compare"
     assert {path.name for path in folder.iterdir()} == {
-        f"structures.{ending}" for ending in ("csv", "json", "tex", "md", "png")
+        f"structures.{ending}" for ending in ("csv", "json", "tex", "md", "svg", "pdf")
     }
 
 
