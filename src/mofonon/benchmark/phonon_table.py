@@ -156,9 +156,11 @@ def _notes(
             f"FLAG: the reference {reference.label} has imaginary modes (lowest "
             f"{number(reference.min_frequency, 4)} THz): deviations may be its own fault"
         )
-    mesh = "\u00d7".join(str(n) for n in options.mesh)
+    if any(candidate.mesh for candidate in candidates):
+        mesh = "\u00d7".join(str(n) for n in options.mesh)
+        notes.append(f"modes on a {mesh} mesh")
     notes.append(
-        f"modes on a {mesh} mesh; DOS distance: area between cumulated densities, each "
+        f"DOS distance: area between cumulated densities, each "
         f"normalised; overlap after broadening by {options.broadening:g} THz; thermal "
         "properties per mole of the cell"
     )

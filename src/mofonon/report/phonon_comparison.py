@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -214,7 +215,7 @@ def _ticks(bands: BandLines) -> list[tuple[float, str]]:
         following = bands.labels[index + 1][0] if index + 1 < len(bands.labels) else end
         name = end if end == following else f"{end}|{following}"
         found.append((float(bands.distances[index][-1]), name))
-    return [(x, plain(name)) for x, name in found]
+    return [(x, re.sub(r"_(\w+)", r"$_{\1}$", plain(name))) for x, name in found]
 
 
 def _write_thermal(
