@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ FAILURE = "CampaignFailure"
 
 #: Numbers of a row: field of the row, kind of document, field of the document.
 _NUMBERS = (
+    ("min_frequency", "stabilize", "min_frequency"),
     ("min_frequency", "phonons", "min_frequency"),
     ("imaginary_modes", "phonons", "n_imaginary_modes"),
     ("zero_point_energy", "phonons", "thermal.zero_point_energy"),
@@ -23,6 +24,12 @@ _NUMBERS = (
     ("bulk_modulus", "bulk-modulus", "bulk_modulus"),
     ("cte_linear_300K", "qha", "cte_linear_300K"),
 )
+
+#: Kinds of documents that belong to a structure.
+_OF_STRUCTURES = ("phonons", "relax", "bulk-modulus", "qha", "expansion-md", "stabilize")
+
+#: Stages whose flows have phonon documents of their own: of strained cells, of attempts.
+_STAGES_WITH_PHONONS = ("qha", "stabilize")
 
 _SHARED = (
     "@class",
@@ -39,7 +46,7 @@ _SHARED = (
     "completed_at",
     "message",
     "remedy",
-    "structure_name",
+    "attempt",
     "stage",
     "error",
 )
@@ -118,21 +125,26 @@ def collect_overview(store: JobStore, criteria: dict[str, Any] | None = None) ->
     query: dict[str, Any] = {"output.@class": {"$in": classes}}
     if criteria:
         query = {"$and": [query, prefix_criteria(criteria)]}
-    fields = {*_SHARED, *(path for _, _, path in _NUMBERS), "structure", "potential"} - {
-        "structure",
-        "potential",
-    }
+    fields = {*_SHARED, *(path for _, _, path in _NUMBERS)}
     wanted = ["uuid", "metadata", *(f"output.{name}" for name in sorted(fields))]
-    return overview(store.docs_store.query(query, wanted))
+    volumes = {
+        point["document_id"]
+        for entry in store.docs_store.query({"output.@class": "QhaDoc"}, ["output.points"])
+        for point in entry["output"].get("points") or ()
+    }
+    return overview(store.docs_store.query(query, wanted), volumes)
 
 
-def overview(entries: Iterable[dict[str, Any]]) -> Overview:
+def overview(entries: Iterable[dict[str, Any]], parts: Container[str] = ()) -> Overview:
     """Make an overview of entries of a docs store.
 
     Parameters
     ----------
     entries : iterable of dict
         With ``uuid``, ``metadata`` and ``output``.
+    parts : container of str
+        Ids of phonon documents that are parts of others, such as the volumes of a
+        quasi-harmonic calculation: they are left out.
     """
     kinds = {name: kind for kind, name in DOCUMENT_TYPES.items()}
     rows: dict[tuple[str, str, str], OverviewRow] = {}
@@ -143,9 +155,11 @@ def overview(entries: Iterable[dict[str, Any]]) -> Overview:
         metadata = entry.get("metadata") or {}
         failed = output["@class"] == FAILURE or output.get("state") == "failed"
         kind = kinds.get(output["@class"], metadata.get("stage") or output.get("stage") or "")
+        if _is_part(entry, kind, parts):
+            continue
         count = progress.setdefault(kind, {"done": 0, "failed": 0})
         count["failed" if failed else "done"] += 1
-        if kind in ("model", "evaluation", "dataset"):
+        if kind not in _OF_STRUCTURES and output["@class"] != FAILURE:
             continue
         row = _row_of(rows, entry)
         if failed:
@@ -158,13 +172,22 @@ def overview(entries: Iterable[dict[str, Any]]) -> Overview:
     return Overview(found, progress)
 
 
+def _is_part(entry: dict[str, Any], kind: str, parts: Container[str]) -> bool:
+    """Whether a phonon document is of a strained cell or of an attempt, not of a structure."""
+    if kind != "phonons":
+        return False
+    stage = (entry.get("metadata") or {}).get("stage")
+    in_flow = stage in _STAGES_WITH_PHONONS or entry["output"].get("attempt") is not None
+    return in_flow or entry["uuid"] in parts
+
+
 def _row_of(
     rows: dict[tuple[str, str, str], OverviewRow], entry: dict[str, Any]
 ) -> OverviewRow:
     output, metadata = entry["output"], entry.get("metadata") or {}
     formula = output.get("formula_pretty")
     named = metadata.get("structure")
-    potential = _lookup(output, "potential.label") or metadata.get("potential") or "from files"
+    potential = metadata.get("potential") or _lookup(output, "potential.label") or "from files"
     if isinstance(output.get("potential"), str):
         potential = output["potential"]
     # without a campaign, structures are told apart by what was computed from

@@ -67,6 +67,29 @@ def test_without_names_inputs_tell_structures_apart():
     assert [row.name for row in overview([one, other]).rows] == ["ZnO", "ZnO"]
 
 
+def test_phonons_of_strained_cells_and_attempts_are_not_those_of_the_structure(tmp_path):
+    volume = entry("v1", "PhononDoc", None, "5", min_frequency=-9.0)
+    attempt = entry("a1", "PhononDoc", None, "6", min_frequency=-8.0, attempt={"number": 1})
+    in_flow = entry("q1", "PhononDoc", "MOF-A", "7", min_frequency=-7.0)
+    in_flow["metadata"]["stage"] = "qha"
+    qha = entry("h1", "QhaDoc", None, "8", cte_linear_300K=1.5, points=[{"document_id": "v1"}])
+    own = entry("p9", "PhononDoc", None, "4", min_frequency=0.5)
+    store = open_store(tmp_path / "store")
+    store.docs_store.update([volume, attempt, in_flow, qha, own], key=["uuid", "index"])
+    found = collect_overview(store)
+    (row,) = found.rows
+    assert row.documents == {"phonons": "p9", "qha": "h1"}
+    assert row.numbers["min_frequency"] == 0.5
+    assert found.progress["phonons"] == {"done": 1, "failed": 0}
+
+
+def test_documents_without_a_structure_are_only_counted():
+    model = entry("m1", "PotentialDoc", None, "1", formula_pretty=None)
+    found = overview([model])
+    assert found.rows == []
+    assert found.progress == {"model": {"done": 1, "failed": 0}}
+
+
 def test_a_real_store_is_read(tmp_path):
     store = open_store(tmp_path / "store")
     store.docs_store.update(ENTRIES, key=["uuid", "index"])
