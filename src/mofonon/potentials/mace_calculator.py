@@ -280,6 +280,6 @@ def check_cueq() -> None:
     if not CUET_AVAILABLE:
         raise MissingDependencyError(
             "cuequivariance was asked for and is not installed",
-            "pip install cuequivariance-torch and, for the CUDA version of the machine, "
+            "pip install 'mofonon[cueq]' and, for the CUDA version of the machine, "
             "cuequivariance-ops-torch-cu12; or leave --cueq out",
         )

@@ -221,6 +221,16 @@ def test_batches_are_sized_to_the_memory_of_a_gpu(monkeypatch):
     assert potential.batch_size(100_000) == 1
 
 
+def test_frequencies_with_cuequivariance_agree():
+    """Its CPU fallback does; the CUDA kernels want the same check on a GPU."""
+    pytest.importorskip("cuequivariance_torch", reason="pip install 'mofonon[cueq]'")
+    from mofonon.lattice.acceleration import check_acceleration
+    from mofonon.lattice.settings import PhononSettings
+
+    settings = PhononSettings(supercell=((1, 0, 0), (0, 1, 0), (0, 0, 1)), mesh=(2, 2, 2))
+    assert check_acceleration(_cyanide(0.0), PotentialSpec(family="demo"), settings) < 1e-4
+
+
 def test_cuequivariance_that_is_not_installed_is_asked_for():
     pytest.importorskip("mace")
     from mace.modules.wrapper_ops import CUET_AVAILABLE
@@ -229,7 +239,7 @@ def test_cuequivariance_that_is_not_installed_is_asked_for():
         pytest.skip("cuequivariance is installed")
     with pytest.raises(MissingDependencyError, match="is not installed") as caught:
         make_calculator(PotentialSpec(family="demo", enable_cueq=True))
-    assert "pip install cuequivariance-torch" in caught.value.remedy
+    assert "pip install 'mofonon[cueq]'" in caught.value.remedy
     with pytest.raises(PotentialError, match="only MACE models use it"):
         PotentialSpec(family="chgnet", enable_cueq=True)
 
