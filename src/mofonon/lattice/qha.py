@@ -17,7 +17,7 @@ from pymatgen.core import Structure
 
 from mofonon import progress
 from mofonon.arrays import EncodedArray
-from mofonon.errors import SettingsError
+from mofonon.errors import RelaxationNotConverged, SettingsError
 from mofonon.lattice.jobs import (
     RelaxMaker,
     evaluation_log_path,
@@ -25,23 +25,37 @@ from mofonon.lattice.jobs import (
     relax_first,
 )
 from mofonon.lattice.qha_documents import qha_calculation_id, qha_document
-from mofonon.lattice.qha_schemas import QhaDoc, QhaSettings, VolumePoint
+from mofonon.lattice.qha_schemas import (
+    ExcludedVolume,
+    FailedVolumeDoc,
+    QhaDoc,
+    QhaSettings,
+    VolumePoint,
+)
 from mofonon.lattice.qha_volumes import Volume, fit_volumes, strains_to_add, used_volumes
-from mofonon.lattice.schemas import PhononDoc, RelaxDoc, RelaxSummary, ThermalSummary
+from mofonon.lattice.schemas import (
+    CellParameters,
+    PhononDoc,
+    RelaxDoc,
+    RelaxSummary,
+    ThermalSummary,
+)
 from mofonon.lattice.settings import PhononSettings
-from mofonon.potentials import PotentialSpec, describe_potential
+from mofonon.potentials import EvaluationLog, PotentialSpec, describe_potential
 from mofonon.structures import structure_hash
 
 
-@job(data=[EncodedArray], output_schema=PhononDoc)
+@job(data=[EncodedArray])
 def compute_volume(
     structure: Structure,
     linear_strain: float,
     potential: PotentialSpec,
     settings: QhaSettings,
     phonons: PhononSettings,
-) -> PhononDoc:
+) -> PhononDoc | FailedVolumeDoc:
     """Strain a structure, relax it at that volume, compute its phonons.
+
+    A relaxation that does not converge is a result: the fits leave the volume out.
 
     Parameters
     ----------
@@ -59,12 +73,15 @@ def compute_volume(
     index = settings.index_of(linear_strain)
     if 0 <= index < settings.n_volumes:
         progress.report("volumes", index, settings.n_volumes)
-    doc = relax_and_compute_phonons(
-        strain_isotropically(structure, linear_strain),
-        potential,
-        one_more_temperature(phonons),
-        settings.relax_settings(),
-    )
+    strained = strain_isotropically(structure, linear_strain)
+    start = time.perf_counter()
+    doc: PhononDoc | FailedVolumeDoc
+    try:
+        doc = relax_and_compute_phonons(
+            strained, potential, one_more_temperature(phonons), settings.relax_settings()
+        )
+    except RelaxationNotConverged as error:
+        doc = _failed_volume(strained, potential, error, time.perf_counter() - start)
     if 0 <= index < settings.n_volumes:
         detail = f"linear strain {100 * linear_strain:+.2f} %"
         progress.report("volumes", index + 1, settings.n_volumes, detail)
@@ -111,10 +128,14 @@ def fit_quasi_harmonic(
         When too few volumes have no imaginary modes, or there is no minimum.
     """
     start = time.perf_counter()
-    found = [read_volume(fields, settings) for fields in volumes]
-    result = fit_volumes(used_volumes(found, settings), settings)
+    failed = [read_failed_volume(fields) for fields in volumes if not fields["thermal"]]
+    found = [read_volume(fields, settings) for fields in volumes if fields["thermal"]]
+    result = fit_volumes(used_volumes(found, settings, failed), settings)
     if n_extensions < settings.max_extensions:
-        strains = strains_to_add([volume.point for volume in found], result, settings)
+        points = [volume.point for volume in found]
+        strains = strains_to_add(
+            points, result, settings, failed=[each.linear_strain for each in failed]
+        )
         if strains:
             known = [
                 refer_to_volume(OutputReference(entry["document_id"]), entry["linear_strain"])
@@ -141,6 +162,7 @@ def fit_quasi_harmonic(
         result,
         settings,
         phonons,
+        failed=failed,
         relaxation=summary,
         potential=description,
         start=start,
@@ -217,6 +239,32 @@ def read_volume(fields: dict[str, Any], settings: QhaSettings) -> Volume:
         weights=fields["weights"].decode(),
         frequencies=fields["frequencies"].decode(),
         warnings=fields["warnings"],
+    )
+
+
+def read_failed_volume(fields: dict[str, Any]) -> ExcludedVolume:
+    """Read a volume whose relaxation did not converge."""
+    cell = CellParameters.model_validate(fields["cell"])
+    return ExcludedVolume(
+        linear_strain=fields["linear_strain"],
+        volume=cell.volume,
+        reason=f"not relaxed: {fields['warnings'][0]}",
+        n_force_evaluations=fields["n_force_evaluations"],
+    )
+
+
+def _failed_volume(
+    strained: Structure, potential: PotentialSpec, error: RelaxationNotConverged, seconds: float
+) -> FailedVolumeDoc:
+    description = describe_potential(potential)
+    with EvaluationLog(evaluation_log_path(structure_hash(strained), description)) as log:
+        n_evaluations = len(log)
+    return FailedVolumeDoc(
+        warnings=[error.message],
+        cell=CellParameters.from_structure(strained),
+        n_force_evaluations=n_evaluations,
+        seconds={"total": seconds},
+        potential=description,
     )
 
 

@@ -12,7 +12,7 @@ from pymatgen.core import Structure
 
 from mofonon.arrays import EncodedArray
 from mofonon.lattice.documents import find_space_group
-from mofonon.lattice.qha_doubts import about_gruneisen, doubts
+from mofonon.lattice.qha_doubts import about_failures, about_gruneisen, doubts
 from mofonon.lattice.qha_schemas import (
     ExcludedVolume,
     QhaArrays,
@@ -62,6 +62,7 @@ def qha_document(
     settings: QhaSettings,
     phonons: PhononSettings,
     *,
+    failed: Sequence[ExcludedVolume] = (),
     relaxation: RelaxSummary | None,
     potential: PotentialDescription,
     start: float,
@@ -74,13 +75,15 @@ def qha_document(
     structure : Structure
         The structure at zero strain.
     volumes : sequence of Volume
-        All volumes, with those that are not used.
+        All volumes that could be relaxed, with those that are not used.
     result : QuasiHarmonicResult
         The fit to those that are.
     settings : QhaSettings
         Volumes and fits.
     phonons : PhononSettings
         Phonons at each volume.
+    failed : sequence of ExcludedVolume
+        Volumes that could not be relaxed.
     relaxation : RelaxSummary or None
         How the structure was relaxed.
     potential : PotentialDescription
@@ -109,11 +112,7 @@ def qha_document(
         gruneisen_volume=gruneisen.volume if gruneisen else None,
         highest_temperature=_highest_temperature(result),
         n_volumes_used=len(used),
-        excluded_volumes=[
-            ExcludedVolume(volume=point.cell.volume, **_common_fields(point))
-            for point in points
-            if not point.used
-        ],
+        excluded_volumes=_excluded(points, failed),
         imaginary_modes_left_out=any(p.used and p.n_imaginary_modes for p in points),
         points=points,
         series=series,
@@ -132,10 +131,11 @@ def qha_document(
                 frequencies=np.array([v.frequencies for v in used]) if gruneisen else None,
                 weights=used[0].weights,
             ),
+            *about_failures(failed),
             *about_gruneisen(headline["gruneisen_300K"], headline["gruneisen_modes_300K"]),
         ],
         software=software_versions(),
-        **_costs(points, relaxation, time.perf_counter() - start),
+        **_costs(points, failed, relaxation, time.perf_counter() - start),
         **provenance,
     )
 
@@ -238,17 +238,33 @@ def _notice(potential: PotentialDescription, points: Sequence[VolumePoint]) -> s
     return "; ".join(found) or None
 
 
+def _excluded(
+    points: Sequence[VolumePoint], failed: Sequence[ExcludedVolume]
+) -> list[ExcludedVolume]:
+    """All volumes left out, ascending."""
+    unstable = [
+        ExcludedVolume(volume=point.cell.volume, **_common_fields(point))
+        for point in points
+        if not point.used
+    ]
+    return sorted([*unstable, *failed], key=lambda each: each.linear_strain)
+
+
 def _common_fields(point: VolumePoint) -> dict[str, Any]:
     return point.model_dump(include={"linear_strain", "min_frequency", "n_imaginary_modes"})
 
 
 def _costs(
-    points: Sequence[VolumePoint], relaxation: RelaxSummary | None, fit_seconds: float
+    points: Sequence[VolumePoint],
+    failed: Sequence[ExcludedVolume],
+    relaxation: RelaxSummary | None,
+    fit_seconds: float,
 ) -> dict[str, Any]:
     """Force evaluations and wall times of each part."""
     of_relaxation = relaxation.n_force_evaluations if relaxation else 0
-    of_volumes = sum(point.n_relax_evaluations for point in points)
-    in_all = sum(point.n_force_evaluations for point in points)
+    in_vain = sum(each.n_force_evaluations or 0 for each in failed)
+    of_volumes = sum(point.n_relax_evaluations for point in points) + in_vain
+    in_all = sum(point.n_force_evaluations for point in points) + in_vain
     seconds = {
         "relaxation": relaxation.seconds if relaxation else 0.0,
         **{

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mofonon.lattice.gruneisen import LOWEST_FREQUENCY
-from mofonon.lattice.qha_schemas import QhaSettings, VolumePoint
+from mofonon.lattice.qha_schemas import ExcludedVolume, QhaSettings, VolumePoint
 from mofonon.lattice.quasi_harmonic import QuasiHarmonicResult
 
 Floats = NDArray[np.float64]
@@ -96,6 +96,25 @@ def exclusions(points: Iterable[VolumePoint]) -> str:
         for point in points
         if point.n_imaginary_modes
     )
+
+
+def failures(failed: Iterable[ExcludedVolume]) -> str:
+    """List the volumes that could not be relaxed."""
+    return "; ".join(
+        f"{100 * each.linear_strain:+.2f} % ({each.volume:.2f} A^3): {each.reason}"
+        for each in failed
+    )
+
+
+def about_failures(failed: Sequence[ExcludedVolume]) -> list[str]:
+    """Say that volumes could not be relaxed, if so."""
+    if not failed:
+        return []
+    text = (
+        f"{len(failed)} volumes could not be relaxed and are left out (linear strain, volume "
+        f"before relaxation): {failures(failed)}"
+    )
+    return [text]
 
 
 def _about_exclusions(points: Sequence[VolumePoint]) -> list[str]:

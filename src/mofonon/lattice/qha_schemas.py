@@ -136,12 +136,50 @@ class VolumePoint(BaseModel):
 
 
 class ExcludedVolume(BaseModel):
-    """A volume with imaginary modes."""
+    """A volume with imaginary modes, or one that could not be relaxed."""
 
     linear_strain: float = Field(description="Strain of the cell vectors; 0.01 is 1 %.")
     volume: float = Field(description="Volume (A^3).")
-    min_frequency: float = Field(description="Lowest frequency, negative (THz).")
-    n_imaginary_modes: int = Field(description="Imaginary modes, over irreducible q-points.")
+    reason: str = Field("imaginary modes", description="Why it is left out.")
+    min_frequency: float | None = Field(
+        None, description="Lowest frequency, negative (THz); None if it was not relaxed."
+    )
+    n_imaginary_modes: int | None = Field(
+        None,
+        description="Imaginary modes, over irreducible q-points; None if it was not relaxed.",
+    )
+    n_force_evaluations: int | None = Field(
+        None, description="Force evaluations spent on one that could not be relaxed."
+    )
+
+
+class NoArrays(BaseModel):
+    """In the place of the arrays of a PhononDoc."""
+
+    qpoints: None = None
+    qpoint_weights: None = None
+    frequencies: None = None
+
+
+class FailedVolumeDoc(BaseModel):
+    """In the place of a PhononDoc: a volume whose relaxation did not converge.
+
+    It has those fields of a PhononDoc that the fits refer to.
+    """
+
+    state: str = Field("failed", description="failed.")
+    cell: CellParameters = Field(description="Lattice parameters before relaxation.")
+    n_force_evaluations: int = Field(description="Force evaluations spent.")
+    seconds: dict[str, float] = Field(description="Wall time (s): total.")
+    potential: PotentialDescription = Field(description="The potential.")
+    space_group: None = None
+    relaxation: None = None
+    thermal: None = None
+    min_frequency: None = None
+    n_imaginary_modes: None = None
+    arrays: NoArrays = Field(default_factory=NoArrays, description="None.")
+    warnings: list[str] = Field(description="Message of the error.")
+    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")
 
 
 class QhaSeries(BaseModel):
@@ -277,13 +315,15 @@ class QhaDoc(StructureMetadata):
     n_volumes_used: int = Field(description="Volumes that the fits use.")
     n_extensions: int = Field(description="How many times volumes were added.")
     excluded_volumes: list[ExcludedVolume] = Field(
-        description="Volumes left out because of imaginary modes."
+        description="Volumes left out: imaginary modes, or a relaxation that did not converge."
     )
     imaginary_modes_left_out: bool = Field(
         description="Whether volumes with imaginary modes are used with only their real modes "
         "(--allow-imaginary): numbers are then not those of a stable structure."
     )
-    points: list[VolumePoint] = Field(description="All volumes, ascending.")
+    points: list[VolumePoint] = Field(
+        description="All volumes that could be relaxed, ascending."
+    )
     series: QhaSeries = Field(description="Properties over temperature.")
     arrays: QhaArrays = Field(description="Arrays, in the data store.")
     settings: QhaSettings = Field(description="Volumes and fits.")
@@ -297,7 +337,8 @@ class QhaDoc(StructureMetadata):
     warnings: list[str] = Field(description="What a reader of the numbers should know.")
     n_force_evaluations: int = Field(description="Force evaluations in all.")
     n_force_evaluations_by_part: dict[str, int] = Field(
-        description="Force evaluations: relaxation, volumes_relaxation, volumes_displacements."
+        description="Force evaluations: relaxation, volumes_relaxation (those that did not "
+        "converge included), volumes_displacements."
     )
     seconds: dict[str, float] = Field(
         description="Wall times (s): relaxation, volumes_relaxation, volumes_forces, "

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mofonon.errors import QuasiHarmonicError
 from mofonon.lattice.gruneisen import mean_gruneisen, mode_gruneisen
-from mofonon.lattice.qha_doubts import exclusions
-from mofonon.lattice.qha_schemas import QhaSettings, VolumePoint
+from mofonon.lattice.qha_doubts import exclusions, failures
+from mofonon.lattice.qha_schemas import ExcludedVolume, QhaSettings, VolumePoint
 from mofonon.lattice.quasi_harmonic import (
     QuasiHarmonicInput,
     QuasiHarmonicResult,
@@ -65,8 +65,21 @@ class Gruneisen:
         return mean_gruneisen(self.modes, self.frequencies, self.weights, temperatures)
 
 
-def used_volumes(volumes: Sequence[Volume], settings: QhaSettings) -> list[Volume]:
+def used_volumes(
+    volumes: Sequence[Volume],
+    settings: QhaSettings,
+    failed: Sequence[ExcludedVolume] = (),
+) -> list[Volume]:
     """Volumes without imaginary modes; all of them where the settings allow such modes.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        Volumes that could be relaxed.
+    settings : QhaSettings
+        How many must remain.
+    failed : sequence of ExcludedVolume
+        The others, for the list of an error.
 
     Raises
     ------
@@ -75,10 +88,11 @@ def used_volumes(volumes: Sequence[Volume], settings: QhaSettings) -> list[Volum
     """
     used = [volume for volume in volumes if volume.point.used]
     if len(used) < settings.min_volumes:
+        listed = [exclusions(volume.point for volume in volumes), failures(failed)]
         raise QuasiHarmonicError(
-            f"only {len(used)} of {len(volumes)} volumes have no imaginary modes, "
-            f"{settings.min_volumes} are needed: "
-            f"{exclusions(volume.point for volume in volumes)}",
+            f"only {len(used)} of {len(volumes) + len(failed)} volumes have no imaginary "
+            f"modes, {settings.min_volumes} are needed: "
+            f"{'; '.join(text for text in listed if text)}",
             "eliminate the imaginary modes first, choose a narrower range "
             "(--max-linear-strain) or, knowing what that means, give --allow-imaginary",
         )
@@ -108,12 +122,16 @@ def fit_volumes(used: Sequence[Volume], settings: QhaSettings) -> QuasiHarmonicR
 
 
 def strains_to_add(
-    points: Sequence[VolumePoint], result: QuasiHarmonicResult, settings: QhaSettings
+    points: Sequence[VolumePoint],
+    result: QuasiHarmonicResult,
+    settings: QhaSettings,
+    *,
+    failed: Sequence[float] = (),
 ) -> list[float]:
     """Linear strains of the volumes that would bring the expansion into the range.
 
     One more than the fit asks for on each side, at most ``settings.n_added``. None on a side
-    whose end has imaginary modes: beyond it there are more of them.
+    whose end has imaginary modes, or could not be relaxed: beyond it there are more of them.
 
     Parameters
     ----------
@@ -123,6 +141,8 @@ def strains_to_add(
         The fit to those of them that are used.
     settings : QhaSettings
         Steps.
+    failed : sequence of float
+        Linear strains of volumes that could not be relaxed.
     """
     ordered = sorted(points, key=lambda point: point.linear_strain)
     needed = [_linear_strain(volume, ordered) for volume in result.needed_range]
@@ -133,7 +153,8 @@ def strains_to_add(
     added: list[int] = []
     for end, wanted, direction in ((ordered[0], needed[0], -1), (ordered[-1], needed[1], 1)):
         distance = direction * (wanted - end.linear_strain)
-        if end.used and distance > 0:
+        blocked = any(direction * (strain - end.linear_strain) > 0 for strain in failed)
+        if end.used and not blocked and distance > 0:
             count = min(int(np.ceil(distance / settings.step)) + 1, settings.n_added)
             first = settings.index_of(end.linear_strain)
             added += [first + direction * step for step in range(1, count + 1)]

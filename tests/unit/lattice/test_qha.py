@@ -172,6 +172,33 @@ def test_volumes_with_imaginary_modes_are_left_out_and_listed(store, tmp_path):
     assert "only their real modes used" in qha_row(marked)["with imaginary modes"]
 
 
+def test_volumes_that_cannot_be_relaxed_are_left_out_and_listed(store, tmp_path):
+    structure = _structure(bulk("Ni", "hcp", a=2.443, c=3.989))
+    restless = PotentialSpec.from_name("support.calculators:RestlessEMT")
+    settings = QhaSettings(
+        n_volumes=8, max_linear_strain=0.015, min_volumes=5, fmax=1e-4, max_steps=12
+    )
+    cold = QUICK.model_copy(update={"temperature_max": 100.0})
+    maker = QhaMaker(potential=restless, settings=settings, phonons=cold, relax_maker=None)
+    doc = _run(maker, structure, store, tmp_path)
+    left_out = doc.excluded_volumes
+    assert 0 < len(left_out) <= 3
+    assert len(doc.points) == doc.n_volumes_used == 8 - len(left_out)
+    assert all(each.volume > 2 * 10.7 for each in left_out)
+    assert all(each.reason.startswith("not relaxed: Ni2: fmax is") for each in left_out)
+    assert all(each.min_frequency is None for each in left_out)
+    assert all(each.n_force_evaluations > 5 for each in left_out)
+    assert doc.n_force_evaluations == sum(
+        each.n_force_evaluations for each in (*doc.points, *left_out)
+    )
+    assert any("could not be relaxed and are left out" in text for text in doc.warnings)
+    assert doc.n_extensions == 0  # none beyond an end that failed
+    too_many = maker.settings.model_copy(update={"min_volumes": 8})
+    maker.settings = too_many
+    with pytest.raises(QuasiHarmonicError, match="not relaxed: Ni2: fmax is"):
+        _run(maker, structure, store, tmp_path)
+
+
 def test_axes_of_a_hexagonal_metal(store, tmp_path):
     """Its expansions along a, b and c add up to the volumetric one; a and b are equal."""
     structure = _structure(bulk("Ni", "hcp", a=2.49, c=4.07))
