@@ -105,6 +105,7 @@ def bulk_modulus(
         finished = bulk_modulus_runs.run_all(options, files, store)
         with runs.writing(output):
             bulk_modulus_runs.write_figures(finished, output)
+            runs.write_results_page(finished, output)
     _print_results(finished, as_json=as_json)
 
 

@@ -136,6 +136,7 @@ def expansion_md(
         finished = expansion_runs.run_all(options, files, store)
         with runs.writing(output):
             expansion_runs.write_figures(finished, output)
+            runs.write_results_page(finished, output)
     _print_results(finished, as_json=as_json)
 
 

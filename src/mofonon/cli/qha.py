@@ -155,6 +155,7 @@ def qha(
         finished = qha_runs.run_structures(options, files, store)
         with runs.writing(output):
             qha_runs.write_figures(finished, output)
+            runs.write_results_page(finished, output)
     _print_results(finished, as_json=as_json)
 
 

@@ -197,6 +197,22 @@ def take(run: StructureRun[Doc], store: JobStore, document_id: str, kind: type[D
     run.doc = kind.model_validate(document)
 
 
+def write_results_page(finished: Sequence[StructureRun[Any]], folder: Path) -> None:
+    """Write ``page.html`` with the figures of the runs that succeeded; note where it is."""
+    done: list[Any] = [run for run in finished if run.doc is not None]
+    if not done:
+        return
+    from mofonon.report.results_page import write_results_page as write_page
+
+    page = write_page(
+        [run.doc for run in done],
+        folder / "page.html",
+        names=[run.stem for run in done],
+        document_ids=[run.document_id for run in done],
+    )
+    note(f"page: {page}")
+
+
 def print_json(summaries: list[dict[str, Any]]) -> None:
     """Print one object for one structure, a list for several."""
     typer.echo(json.dumps(summaries[0] if len(summaries) == 1 else summaries, indent=2))

@@ -132,6 +132,7 @@ def stabilize(
         finished = stabilize_runs.run_all(options, files, store)
         with runs.writing(output):
             stabilize_runs.write_results(finished, output)
+            runs.write_results_page(finished, output)
     _print_results(finished, as_json=as_json)
 
 
