@@ -15,6 +15,7 @@
       margin: { l: 70, r: 20, t: 20, b: 55 },
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
       hovermode: "closest",
+      modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)" },
       ...layout,
     };
     for (const name of Object.keys(full)) {

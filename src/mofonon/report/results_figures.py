@@ -28,6 +28,8 @@ ResultDoc = BulkModulusDoc | QhaDoc | MdExpansionDoc | StabilizeDoc
 _VOLUME = "Volume of the cell (\u00c5\u00b3)"
 _TEMPERATURE = "Temperature (K)"
 _N_CURVES = 11
+#: Expansions along the cell vectors closer than this to the mean are not drawn (1e-6/K).
+_SAME_EXPANSION = 0.05
 #: Most mode Grueneisen parameters drawn.
 _MOST_MODES = 4000
 
@@ -127,6 +129,7 @@ def _over_temperature(doc: QhaDoc) -> list[InteractiveFigure]:
     expansion += [
         curve(values, f"along {name}", colour)
         for (name, values), colour in zip(along, THERMAL, strict=True)
+        if _differ(values, series.cte_linear)
     ]
     blue, _, green = THERMAL
     return [
@@ -149,6 +152,14 @@ def _over_temperature(doc: QhaDoc) -> list[InteractiveFigure]:
             _axes(_TEMPERATURE, "Bulk modulus (GPa)"),
         ),
     ]
+
+
+def _differ(values: list[float | None], others: list[float | None]) -> bool:
+    """Whether two expansions differ by what a figure can show."""
+    return any(
+        a is not None and b is not None and abs(a - b) > _SAME_EXPANSION
+        for a, b in zip(values, others, strict=True)
+    )
 
 
 def _mode_gruneisen(doc: QhaDoc) -> list[InteractiveFigure]:
