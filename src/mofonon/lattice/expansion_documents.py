@@ -46,6 +46,12 @@ _TEMPERATURE_ERRORS, _TEMPERATURE_SHARE = 4.0, 0.02
 #: Drift of the conserved quantity worth a warning: k_B times 10 K per 10 ps (eV/atom/ps).
 _LARGE_DRIFT = 1e-4
 
+#: Change of a length, at constant volume, that is more than expansion.
+_LARGE_SHAPE_CHANGE = 0.03
+
+#: Number of the first cubic space group: in cubic crystals all lengths expand alike.
+_FIRST_CUBIC = 195
+
 #: Scatter of the averages about the fit that their errors do not explain.
 _LARGE_CHI2 = 4.0
 
@@ -135,7 +141,9 @@ def expansion_document(
     low, high = used[0].temperature, used[-1].temperature
     has_300 = low <= 300.0 <= high
     at = 300.0 if has_300 else (low + high) / 2
-    names = ("volume", "a", "b", "c") if settings.dynamics.ensemble == "npt" else ("volume",)
+    space_group = find_space_group(structure, settings.symprec)
+    axial = settings.dynamics.ensemble == "npt" and space_group.number < _FIRST_CUBIC
+    names = ("volume", "a", "b", "c") if axial else ("volume",)
     fits = {name: _fit(used, name, at, settings.degree) for name in names}
     volumetric, error = (_PER_MILLION * x for x in (fits["volume"].cte, fits["volume"].error))
     numbers: dict[str, Any] = {
@@ -152,7 +160,7 @@ def expansion_document(
         input_hash=input_hash,
         calculation_id=calculation_id,
         relaxation=relaxation,
-        space_group=find_space_group(structure, settings.symprec),
+        space_group=space_group,
         cell=CellParameters.from_structure(structure),
         **numbers,
         fit_temperature=at,
@@ -168,6 +176,7 @@ def expansion_document(
             CLASSICAL,
             *([potential.notice] if potential.notice else []),
             *doubts(points, fits["volume"]),
+            *about_the_shape(used, CellParameters.from_structure(structure)),
         ],
         software=software_versions(),
         **_costs(points, relaxation, fit_seconds),
@@ -220,6 +229,25 @@ def doubts(points: Sequence[TemperaturePoint], fit: ExpansionFit) -> list[str]:
             f"{fit.reduced_chi2:.1f}): raise the degree, or the errors are too small; that of "
             "the expansion is enlarged by its root"
         )
+    return found
+
+
+def about_the_shape(points: Sequence[TemperaturePoint], rest: CellParameters) -> list[str]:
+    """Say at which temperatures the mean cell has another shape than at rest."""
+    found = []
+    for point in points:
+        growth = (float(point.volume or rest.volume) / rest.volume) ** (1 / 3)
+        changes = {
+            name: float(getattr(point, name)) / (growth * getattr(rest, name)) - 1
+            for name in ("a", "b", "c")
+        }
+        name = max(changes, key=lambda each: abs(changes[each]))
+        if abs(changes[name]) > _LARGE_SHAPE_CHANGE:
+            found.append(
+                f"{point.temperature:g} K: relative to the volume {name} is "
+                f"{100 * changes[name]:+.1f} % from that at rest: the structure may have "
+                "changed, or the supercell is too small to hold its shape"
+            )
     return found
 
 

@@ -249,7 +249,8 @@ class MdExpansionDoc(StructureMetadata):
         None, description="Volume at 300 K, by the fit (A^3)."
     )
     fits: dict[str, ExpansionFitEntry] = Field(
-        description="Fits: volume, a, b, c (the lengths only where each can change by itself)."
+        description="Fits: volume, a, b, c (the lengths not at a fixed shape, and not in cubic "
+        "crystals, where all expand alike)."
     )
     points: list[TemperaturePoint] = Field(description="All temperatures, ascending.")
     excluded_temperatures: list[float] = Field(

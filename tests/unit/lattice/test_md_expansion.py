@@ -11,8 +11,14 @@ from mofonon.dynamics import DynamicsSettings, Trajectory
 from mofonon.errors import ExpansionError, SettingsError
 from mofonon.lattice import MdExpansionMaker, MdExpansionSettings
 from mofonon.lattice.expansion import average_trajectory, cell_parameters, fit_expansion
-from mofonon.lattice.expansion_documents import doubts, npt_document, used_points
+from mofonon.lattice.expansion_documents import (
+    about_the_shape,
+    doubts,
+    npt_document,
+    used_points,
+)
 from mofonon.lattice.expansion_schemas import MdExpansionDoc, TemperaturePoint
+from mofonon.lattice.schemas import CellParameters
 from mofonon.potentials import PotentialSpec, describe_potential
 from mofonon.store import find_documents, get_document
 from support.closed_forms import grueneisen_crystal
@@ -141,6 +147,14 @@ def test_doubts():
         assert words in text
     calm = point.model_copy(update={"drift": 0.0, "mean_temperature": 300.5})
     assert not doubts([calm], fit_expansion([200, 400], [500, 501], [0.1] * 2, at=300.0))
+
+
+def test_a_shape_that_is_not_that_at_rest_is_a_doubt():
+    rest = CellParameters(a=5, b=5, c=5, alpha=90, beta=90, gamma=90, volume=125)
+    calm = _point(_trajectory(130 + 0.1 * _noise(400)))
+    assert not about_the_shape([calm], rest)
+    [text] = about_the_shape([calm.model_copy(update={"a": 4.6, "b": 5.3})], rest)
+    assert "300 K: relative to the volume a is -9" in text
 
 
 def test_settings_that_make_no_sense():
