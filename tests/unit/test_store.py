@@ -5,7 +5,7 @@ import pytest
 from jobflow import job, run_locally
 
 from mofonon.arrays import EncodedArray
-from mofonon.cli.query import build_criteria, parse_condition
+from mofonon.cli.query import build_criteria, default_columns, kinds_with, parse_condition
 from mofonon.errors import ArrayCodecError, DocumentNotFoundError, SettingsError, StoreError
 from mofonon.store import find_documents, get_document, open_store, prefix_criteria
 
@@ -177,3 +177,26 @@ def test_a_damaged_array_in_the_store_is_noticed(store):
     loaded = get_document(store, document_id, with_arrays=True)
     with pytest.raises(ArrayCodecError, match="fails its checksum"):
         EncodedArray.from_dict(loaded["arrays"]["frequencies"]).decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "kinds"),
+    [
+        ("min_frequency", ["phonons"]),
+        ("nsites", ["phonons"]),
+        ("relaxation.fmax", ["phonons"]),
+        ("cte_linear_300K", ["qha", "expansion-md"]),
+        ("cte_linear_error", ["expansion-md"]),
+        ("bulk_modulus", ["bulk-modulus"]),
+        ("energy_change_per_atom", ["stabilize"]),
+    ],
+)
+def test_conditions_choose_the_kinds_that_have_their_fields(field, kinds):
+    assert kinds_with([field]) == kinds
+    columns = default_columns(kinds, [field]).split(",")
+    assert len(kinds) == 1 or {"type", field} <= set(columns)
+
+
+def test_a_field_of_no_kind_is_an_error():
+    with pytest.raises(SettingsError, match="no kind of document has all of nonsense"):
+        kinds_with(["nonsense"])

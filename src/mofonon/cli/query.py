@@ -146,8 +146,8 @@ def query(
         | None,
         typer.Option(
             "--type",
-            help="Kind of document. Default: the kinds that have the fields of the conditions, "
-            "phonons without conditions.",
+            help="Kind of document. Default: phonons, or the kinds that have the fields of the "
+            "conditions where phonons do not.",
         ),
     ] = None,
     criteria: Annotated[
@@ -185,7 +185,7 @@ def query(
 
 
 def kinds_with(fields: list[str]) -> list[str]:
-    """Kinds of document that have all of some fields; phonons for no fields.
+    """Kinds of document that have all of some fields; phonons alone if they have them.
 
     Raises
     ------
@@ -196,6 +196,8 @@ def kinds_with(fields: list[str]) -> list[str]:
         return ["phonons"]
     roots = {field.split(".", maxsplit=1)[0] for field in fields}
     found = [name for name, known in _fields_of_kinds().items() if roots <= known]
+    if "phonons" in found:
+        return ["phonons"]
     if not found:
         raise SettingsError(
             f"no kind of document has all of {', '.join(sorted(roots))}",
