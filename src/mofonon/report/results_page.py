@@ -79,6 +79,7 @@ def write_results_page(
             "\n",
         ),
         plotly=plotly,
+        viewer="",
         script=script,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
