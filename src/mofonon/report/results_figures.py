@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from phonopy.qha.eos import get_eos
 
+from mofonon.equation_of_state import equation_of_state_energy
 from mofonon.lattice.bulk_modulus_schemas import BulkModulusDoc
-from mofonon.lattice.equation_of_state import equation_of_state_energy
 from mofonon.lattice.expansion_schemas import MdExpansionDoc
 from mofonon.lattice.qha_schemas import QhaDoc
 from mofonon.lattice.stabilize_schemas import StabilizeDoc
