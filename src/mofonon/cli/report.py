@@ -62,6 +62,14 @@ def report(
 def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8050,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "mofonon campaign",
+    campaign: Annotated[
+        Path | None,
+        typer.Option(help="Campaign file: show its units by stage, also those that wait."),
+    ] = None,
+    project: Annotated[
+        str | None,
+        typer.Option("--project", "-p", help="jobflow-remote project that runs the campaign."),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Show the store in a browser, live while a campaign runs.
@@ -70,11 +78,24 @@ def serve(
     machine: ssh -L 8050:127.0.0.1:8050 HOST.
     """
     with stdout_for_results():
+        from mofonon.cli import campaign_runs
         from mofonon.report.server import ReportServer
         from mofonon.store import describe_store, open_store
 
         open_store(store)  # complains now, not at the first request
-        server = ReportServer(lambda: open_store(store), port, title)
+
+        def progress() -> dict[str, dict[str, int]]:
+            from mofonon.campaign.state import counts
+
+            if campaign is None:
+                return {}
+            states = campaign_runs.states(campaign, project, store, None)
+            return {stage: dict(found) for stage, found in counts(states).items()}
+
+        progress()  # complains now, not at the first request
+        server = ReportServer(
+            lambda: open_store(store), port, title, progress if campaign else None
+        )
     typer.echo(f"{describe_store(store)}: {server.address} (Ctrl+C ends)")
     try:
         server.serve_forever()

@@ -21,9 +21,12 @@
 
   function progress() {
     $("made").textContent = `${data.rows.length} structure${data.rows.length === 1 ? "" : "s"}, ${document.body.dataset.live === "yes" ? "live, " : ""}${data.made}`;
+    const used = (state) => ["done", "failed"].includes(state) || Object.values(data.progress).some((count) => count[state]);
+    const states = ["failed", "blocked", "running", "waiting", "done"].filter(used);
+    $("progress").tHead.rows[0].replaceChildren(...["stage", ...states].map((name) => element("th", name, { scope: "col" })));
     $("progress").tBodies[0].replaceChildren(...Object.entries(data.progress).map(([stage, count]) => {
       const row = element("tr");
-      row.append(element("th", stage, { scope: "row" }), element("td", count.done), element("td", count.failed, { className: count.failed ? "alarm-text" : "" }));
+      row.append(element("th", stage, { scope: "row" }), ...states.map((state) => element("td", count[state] || 0, { className: state === "failed" && count[state] ? "alarm-text" : "" })));
       return row;
     }));
     const failed = Object.entries(data.why);

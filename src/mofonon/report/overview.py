@@ -47,6 +47,7 @@ _SHARED = (
     "message",
     "remedy",
     "attempt",
+    "phonon_document",
     "stage",
     "error",
 )
@@ -198,6 +199,8 @@ def _row_of(
 def _fill(row: OverviewRow, kind: str, entry: dict[str, Any]) -> None:
     output = entry["output"]
     row.documents[kind] = entry["uuid"]
+    if kind == "stabilize" and output.get("phonon_document"):
+        row.documents.setdefault("phonons", output["phonon_document"])
     row.formula = output.get("formula_pretty") or row.formula
     row.atoms = output.get("nsites") or row.atoms
     row.volume = output.get("volume") or row.volume

@@ -47,6 +47,9 @@ class ReportServer(ThreadingHTTPServer):
         0 for any that is free.
     title : str
         Title of the page of the campaign.
+    progress : callable, optional
+        Gives the units of a campaign in each state by stage, instead of the documents there
+        are.
 
     Raises
     ------
@@ -56,8 +59,15 @@ class ReportServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, open_store: Callable[[], JobStore], port: int, title: str) -> None:
+    def __init__(
+        self,
+        open_store: Callable[[], JobStore],
+        port: int,
+        title: str,
+        progress: Callable[[], dict[str, dict[str, int]]] | None = None,
+    ) -> None:
         self.open_store = open_store
+        self.progress = progress
         self.title = title
         self._lock = threading.Lock()
         self._overview: Overview | None = None
@@ -80,6 +90,8 @@ class ReportServer(ThreadingHTTPServer):
         with self._lock:
             if self._overview is None or time.monotonic() - self._read_at > _FRESH:
                 self._overview = collect_overview(self.open_store())
+                if self.progress is not None:
+                    self._overview.progress = self.progress()
                 self._read_at = time.monotonic()
             return self._overview
 

@@ -90,6 +90,13 @@ def test_documents_without_a_structure_are_only_counted():
     assert found.progress == {"model": {"done": 1, "failed": 0}}
 
 
+def test_a_stabilised_structure_has_the_phonons_of_its_best_attempt():
+    doc = entry(*("s1", "StabilizeDoc", "MOF-A", "9"), min_frequency=0.1, phonon_document="a7")
+    (row,) = overview([doc]).rows
+    assert row.documents == {"stabilize": "s1", "phonons": "a7"}
+    assert row.numbers["min_frequency"] == 0.1
+
+
 def test_a_real_store_is_read(tmp_path):
     store = open_store(tmp_path / "store")
     store.docs_store.update(ENTRIES, key=["uuid", "index"])
@@ -151,6 +158,13 @@ def test_the_server_gives_pages_and_data(server):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{server.address}../../etc/passwd", timeout=30)  # noqa: S310
     assert caught.value.code == 404
+
+
+def test_the_server_shows_units_that_wait(tmp_path):
+    waiting = {"phonons": {"done": 1, "waiting": 5}}
+    server = ReportServer(lambda: open_store(tmp_path / "store"), 0, "c", lambda: waiting)
+    assert server.overview().progress == waiting
+    server.server_close()
 
 
 def test_the_server_is_local_and_only_to_be_read(server):
