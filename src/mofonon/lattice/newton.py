@@ -1,0 +1,408 @@
+"""Trust-region Newton steps on positions and cell, as an ASE Optimizer.
+
+The Hessian of all modes is taken at the start by finite differences that symmetry makes
+few, or estimated from the distances of the atoms where they would be too many, and updated
+from each step. Steps stay in what the operations of the crystal leave invariant; a mode of
+lower symmetry with negative curvature is followed: energy scan along it, and on in the
+subgroup that is left, with the same Hessian.
+
+References
+----------
+Rational-function steps: A. Banerjee, N. Adams, J. Simons, R. Shepard, J. Phys. Chem. 89, 52
+(1985). Trust region: J. Nocedal, S. Wright, Numerical Optimization (2006), chapter 4.
+Updates: J. M. Bofill, J. Comput. Chem. 15, 1 (1994).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, cast
+
+import numpy as np
+from ase import Atoms, units
+from ase.optimize.optimize import Optimizer
+from numpy.typing import NDArray
+
+from mofonon.lattice.following import FollowedMode, NegativeMode, follow_mode, lowest_modes
+from mofonon.lattice.hessian import count_probes, finite_difference_hessian, plan_probes
+from mofonon.lattice.joint_coordinates import JointCoordinates
+from mofonon.lattice.model_hessian import model_hessian
+from mofonon.lattice.symmetry_actions import SymmetryActions, find_actions
+from mofonon.lattice.trust_region import trust_region_step, update_hessian
+
+Floats = NDArray[np.float64]
+
+#: What to do about modes of lower symmetry: follow them, keep the symmetry, or take no
+#: account of symmetry but for the cost of the Hessian.
+SymmetryMode = Literal["follow", "keep", "none"]
+
+#: Where the Hessian at the start comes from.
+HessianSource = Literal["finite-difference", "model"]
+
+#: Displacements and strains of the finite differences (A).
+HESSIAN_STEP = 1e-3
+
+#: Largest displacement of an atom in a step, at the start, at most and at least (A).
+FIRST_RADIUS, LARGEST_RADIUS, SMALLEST_RADIUS = 0.1, 0.4, 1e-4
+
+#: The finite differences are made when no force is larger than this (eV/A): far from the
+#: minimum, as with the short C-H bonds of X-ray structures, they say little about it.
+DIFFERENCES_BELOW = 0.3
+
+#: Steps with the model Hessian after which they are made anyway.
+MOST_MODEL_STEPS = 12
+
+#: A mode of negative curvature is followed when no force is larger than this (eV/A).
+FOLLOW_BELOW = 0.05
+
+#: Changes of the energy below this, relative to it, are lost in rounding.
+_ROUNDING = 1e-12
+
+_COLUMNS = (
+    ("step", 5),
+    ("evaluations", 12),
+    ("energy(eV)", 18),
+    ("fmax(eV/A)", 12),
+    ("stress(GPa)", 12),
+    ("lowest(eV/A^2)", 15),
+    ("radius(A)", 10),
+    ("ratio", 8),
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """An evaluated point: rows (A), energy (eV), gradient (eV/A)."""
+
+    rows: Floats
+    energy: float
+    gradient: Floats
+
+
+class TrustRegionNewton(Optimizer):
+    """Newton steps in a trust region on Atoms or a filter of them.
+
+    Parameters
+    ----------
+    atoms : Atoms or Filter
+        What to relax. Symmetry counts where it is exact to 1e-5 A (make it so with
+        :func:`~mofonon.structures.average_over_operations`) and the potential has it too.
+    restart : path, optional
+        File that the Hessian is written to after each step and read from at the start.
+    logfile : path or file, optional
+        A line for each step; ``-`` for stdout.
+    trajectory : path or Trajectory, optional
+        As in any ASE optimizer.
+    symmetry : str
+        ``follow`` modes of negative curvature into subgroups, ``keep`` the symmetry, or
+        ``none``: steps are not symmetrised, nothing is followed.
+    hessian : str or ndarray, shape (n, n)
+        ``finite-difference``, ``model``, or a Hessian over flattened rows as
+        :attr:`hessian` gives it.
+    radius : float
+        Trust radius at the start: largest displacement of an atom in a step (A).
+
+    Attributes
+    ----------
+    hessian : ndarray, shape (n, n) or None
+        Present Hessian over the rows of :class:`JointCoordinates` (eV/A^2).
+    n_evaluations : int
+        Evaluations asked for.
+    followed : list of FollowedMode
+        Modes that were followed, or found to be false negatives.
+    """
+
+    def __init__(
+        self,
+        atoms: Any,
+        restart: str | Path | None = None,
+        logfile: IO[str] | str | Path | None = None,
+        trajectory: Any = None,
+        *,
+        symmetry: SymmetryMode = "follow",
+        hessian: HessianSource | Floats = "finite-difference",
+        radius: float = FIRST_RADIUS,
+        **keywords: Any,
+    ) -> None:
+        self.coordinates = JointCoordinates.of(atoms)
+        self.symmetry = symmetry
+        self.hessian: Floats | None = None if isinstance(hessian, str) else np.array(hessian)
+        self.source = hessian if isinstance(hessian, str) else "given"
+        self.radius = radius
+        self.n_evaluations = 0
+        self.n_hessian_evaluations = 0
+        self.followed: list[FollowedMode] = []
+        self.actions = SymmetryActions.trivial(len(self.coordinates.atoms))
+        self.lowest: float | None = None
+        self._point: Point | None = None
+        self._best: Point | None = None
+        self._basis: Floats | None = None
+        self._predicted = 0.0
+        self._ratio: float | None = None
+        self._full = self.coordinates.basis(self.actions)
+        self._negative: NegativeMode | None = None
+        self._modes_known = False
+        super().__init__(atoms, restart, cast("Any", logfile), trajectory, **keywords)
+
+    def read(self) -> None:
+        """Read the Hessian of an earlier run."""
+        from ase.io.jsonio import read_json
+
+        self.hessian = np.array(read_json(self.restart)["hessian"])
+        self.source = "given"
+
+    def step(self) -> None:
+        """Take a step, or follow a mode of negative curvature and then take one."""
+        point = self._look()
+        if self._best is None:
+            self._begin(point)
+        self._learn(point)
+        if self._wants_differences():
+            self._take_differences()
+        mode = self._mode_to_follow(self._largest(self._here().gradient))
+        if mode is not None:
+            self._follow(mode)
+        if not self._settled() and self._stuck():
+            self._drop_symmetry()
+        here, basis = self._here(), self._basis_now()
+        hessian = basis.T @ self._hessian_now() @ basis
+        slopes = basis.T @ here.gradient.ravel()
+        step, self._predicted, _ = trust_region_step(hessian, slopes, basis, self.radius)
+        self.optimizable.set_x(self.coordinates.x(here.rows + step.reshape(-1, 3)))
+        self.dump({"hessian": self._hessian_now()})
+
+    def gradient_converged(self, gradient: Floats) -> bool:
+        """Whether forces are small and no mode of negative curvature is left to follow."""
+        if not self.optimizable.converged(gradient, self.fmax):
+            return False
+        if self.symmetry != "follow" or self._best is None:
+            return True
+        self._learn(self._look())
+        return self._mode_to_follow(0.0) is None
+
+    def log(self, gradient: Floats) -> None:
+        """Write a line for the present point."""
+        point = self._look()
+        if self._best is not None:
+            self._learn(point)
+        if self.nsteps == 0:
+            self.logfile.write("".join(f"{name:>{width}}" for name, width in _COLUMNS) + "\n")
+        stress = point.gradient[-3:] if self.coordinates.has_strain_rows else None
+        pressure = None
+        if stress is not None:
+            length = np.cbrt(self.coordinates.atoms.get_volume())
+            pressure = np.abs(stress).max() * length / length**3 / units.GPa
+        entries = (
+            f"{self.nsteps}",
+            f"{self.n_evaluations}",
+            f"{point.energy:.8f}",
+            f"{self.optimizable.gradient_norm(gradient):.2e}",
+            "" if pressure is None else f"{pressure:.2e}",
+            "" if self.lowest is None else f"{self.lowest:.4f}",
+            f"{self.radius:.4f}",
+            "" if self._ratio is None else f"{self._ratio:.3f}",
+        )
+        line = "".join(
+            f"{entry:>{width}}" for entry, (_, width) in zip(entries, _COLUMNS, strict=True)
+        )
+        self.logfile.write(line + "\n")
+
+    def _look(self) -> Point:
+        """Evaluate where the target is; the same place is evaluated once."""
+        x = self.optimizable.get_x()
+        rows = self.coordinates.rows(x)
+        if self._point is None or not np.array_equal(rows, self._point.rows):
+            gradient = self.coordinates.gradient(self.optimizable.get_gradient())
+            energy = float(self.optimizable.get_value())
+            self.n_evaluations += 1
+            self._point = Point(rows, energy, gradient)
+        return self._point
+
+    def _evaluate(self, rows: Floats) -> Point:
+        self.optimizable.set_x(self.coordinates.x(rows))
+        return self._look()
+
+    def _here(self) -> Point:
+        if self._best is None:
+            raise RuntimeError("the optimizer has not begun")
+        return self._best
+
+    def _hessian_now(self) -> Floats:
+        if self.hessian is None:
+            raise RuntimeError("the optimizer has no Hessian yet")
+        return self.hessian
+
+    def _basis_now(self) -> Floats:
+        if self._basis is None:
+            free = self.symmetry == "none"
+            self._basis = self._full if free else self.coordinates.basis(self.actions)
+        return self._basis
+
+    def _begin(self, point: Point) -> None:
+        """Find the symmetry and take the Hessian."""
+        self._best = point
+        found = find_actions(self.coordinates.atoms)
+        found = self._preserving_strains(found)
+        tolerance = 1e-3 if self.symmetry == "none" else self._noise()
+        self.actions = found.leaving(point.gradient, tolerance)
+        self._basis = None
+        if self.hessian is None:
+            has_strain = self.coordinates.has_strain_rows
+            length = float(np.cbrt(self.coordinates.atoms.get_volume())) if has_strain else None
+            self.hessian = model_hessian(self.coordinates.atoms, length)
+
+    def _wants_differences(self) -> bool:
+        if self.source != "finite-difference" or self.n_hessian_evaluations:
+            return False
+        return (
+            self._largest(self._here().gradient) < DIFFERENCES_BELOW
+            or self.nsteps >= MOST_MODEL_STEPS
+        )
+
+    def _take_differences(self) -> None:
+        """Replace the model by the Hessian of the potential here."""
+        point, strains = self._here(), self.coordinates.strains
+        probes = plan_probes(self.actions, strains)
+        self.n_hessian_evaluations = count_probes(probes)
+        self.hessian = finite_difference_hessian(
+            lambda rows: self._evaluate(rows).gradient,
+            point.rows,
+            point.gradient,
+            self.actions,
+            strains,
+            HESSIAN_STEP,
+            probes,
+        )
+        self._point = point
+        self._modes_known = False
+        self._look_at_modes()
+
+    def _preserving_strains(self, actions: SymmetryActions) -> SymmetryActions:
+        """Leave out operations that turn free strains into others."""
+        strains = self.coordinates.strains
+        if len(strains) in (0, 6):
+            return actions
+        flat = strains.reshape(-1, 9)
+        kept = []
+        for index, rotation in enumerate(actions.rotations):
+            turned = (rotation @ strains @ rotation.T).reshape(-1, 9)
+            if np.abs(turned - turned @ flat.T @ flat).max() < 1e-8:
+                kept.append(index)
+        return SymmetryActions(actions.rotations[kept], actions.permutations[kept])
+
+    def _noise(self) -> float:
+        """Asymmetry of a gradient that does not matter (eV/A)."""
+        return 0.1 * (self.fmax if self.fmax else 1e-6)
+
+    def _learn(self, point: Point) -> None:
+        """Update Hessian and trust radius from a new point; go on from the lower one."""
+        best = self._here()
+        if point is best:
+            return
+        step = (point.rows - best.rows).ravel()
+        change = (point.gradient - best.gradient).ravel()
+        self.hessian = update_hessian(self._hessian_now(), step, change)
+        length = float(np.linalg.norm(step.reshape(-1, 3), axis=1).max())
+        actual = point.energy - best.energy
+        if abs(self._predicted) < _ROUNDING * abs(best.energy):
+            self._ratio = None
+            self._best = point
+            return
+        self._ratio = actual / self._predicted
+        if self._ratio < 0.25:
+            self.radius = max(0.5 * length, SMALLEST_RADIUS)
+        elif self._ratio > 0.75 and length > 0.8 * self.radius:
+            self.radius = min(2 * self.radius, LARGEST_RADIUS)
+        if actual < 0:
+            self._best = point
+
+    def _is_model(self) -> bool:
+        """Whether the Hessian outside the steps made is a guess."""
+        return self.source != "given" and not self.n_hessian_evaluations
+
+    def _look_at_modes(self) -> NegativeMode | None:
+        """Lowest modes of all; steps within the symmetry leave those outside as they are."""
+        if not self._modes_known:
+            self.lowest, self._negative = lowest_modes(self._hessian_now(), self._full)
+            self._modes_known = True
+        return self._negative
+
+    def _mode_to_follow(self, force: float) -> NegativeMode | None:
+        if self.symmetry != "follow" or self._is_model() or force > FOLLOW_BELOW:
+            return None
+        if self._negative is not None:
+            self._modes_known = False  # steps may have changed it, if it is symmetric
+        return self._look_at_modes()
+
+    def _largest(self, gradient: Floats) -> float:
+        return float(np.linalg.norm(gradient, axis=1).max())
+
+    def _follow(self, mode: NegativeMode) -> None:
+        """Go along a mode to the lowest energy, and learn from the points on the way."""
+        start = self._here()
+        points: list[Point] = []
+
+        def energy(displacement: Floats) -> float:
+            if not displacement.any():
+                return start.energy
+            points.append(self._evaluate(start.rows + displacement))
+            return points[-1].energy
+
+        followed, displacement, left = follow_mode(mode, self.actions, energy)
+        self.followed.append(followed)
+        if followed.amplitude == 0:
+            self._stiffen(mode, followed)
+            return
+        rows = start.rows + displacement
+        self.actions, self._basis = left, None
+        self._best = min(points, key=lambda point: np.abs(point.rows - rows).max())
+        near = [start, *points]
+        near.sort(key=lambda point: -float(np.linalg.norm(point.rows - rows)))
+        for before, after in zip(near, near[1:], strict=False):
+            self.hessian = update_hessian(
+                self._hessian_now(),
+                (after.rows - before.rows).ravel(),
+                (after.gradient - before.gradient).ravel(),
+            )
+        self.radius = FIRST_RADIUS
+        self._point = self._best
+        self._modes_known = False
+        self._look_at_modes()
+
+    def _stiffen(self, mode: NegativeMode, followed: FollowedMode) -> None:
+        """Put in place of a false negative curvature what the energies say."""
+        flat = mode.vectors.reshape(len(mode.vectors), -1)
+        amplitude, energy = followed.scan_amplitudes[-1], followed.scan_energies[-1]
+        norm = 1 / float(np.linalg.norm(mode.vectors[0], axis=1).max())
+        curvature = max(2 * energy / (amplitude * norm) ** 2, 1e-3)
+        self.hessian = self._hessian_now() + (curvature - mode.curvature) * flat.T @ flat
+        self._modes_known = False
+        self._look_at_modes()
+
+    def _settled(self) -> bool:
+        """Whether the symmetric part of the gradient is below the threshold."""
+        basis = self._basis_now()
+        symmetric = basis @ (basis.T @ self._here().gradient.ravel())
+        return self._largest(symmetric.reshape(-1, 3)) >= 0.5 * (self.fmax or 0.0)
+
+    def _stuck(self) -> bool:
+        return self._largest(self._here().gradient) >= (self.fmax or 0.0)
+
+    def _drop_symmetry(self) -> None:
+        """Go on without the operations that the potential does not have."""
+        self.actions = self.actions.leaving(self._here().gradient, self._noise())
+        self._basis = None
+
+
+def hessian_cost(atoms: Any) -> int:
+    """Evaluations that the finite-difference Hessian of a target takes.
+
+    Parameters
+    ----------
+    atoms : Atoms or Filter
+        What is to be relaxed.
+    """
+    coordinates = JointCoordinates.of(atoms)
+    actions = find_actions(cast("Atoms", coordinates.atoms))
+    return count_probes(plan_probes(actions, coordinates.strains))

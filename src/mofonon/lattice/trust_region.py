@@ -1,0 +1,121 @@
+"""Steps and Hessian updates of a trust-region method, as plain linear algebra."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+#: Halvings of the interval in which the level shift is sought.
+_BISECTIONS = 60
+
+
+def trust_region_step(
+    hessian: Floats, gradient: Floats, basis: Floats, radius: float
+) -> tuple[Floats, float, float]:
+    """Step of the rational-function model, or the longest that a radius allows.
+
+    Parameters
+    ----------
+    hessian : ndarray, shape (m, m)
+        Hessian in a basis (eV/A^2).
+    gradient : ndarray, shape (m,)
+        Gradient in the basis (eV/A).
+    basis : ndarray, shape (n, m)
+        Orthonormal columns over flattened rows of three.
+    radius : float
+        No row of the step is longer (A).
+
+    Returns
+    -------
+    step : ndarray, shape (n,)
+        Step over flattened rows (A).
+    predicted : float
+        Change of the energy by the quadratic model (eV).
+    lowest : float
+        Lowest eigenvalue of the Hessian in the basis (eV/A^2).
+
+    Notes
+    -----
+    Where the Hessian is positive the rational-function shift is smaller than the curvature
+    it shifts; it goes to zero with the square of the gradient.
+    """
+    if not len(gradient):
+        return np.zeros(len(basis)), 0.0, np.inf
+    values, vectors = np.linalg.eigh(hessian)
+    slopes = vectors.T @ gradient
+
+    def step(shift: float) -> Floats:
+        return np.asarray(-(basis @ (vectors @ (slopes / (values - shift)))))
+
+    def length(shift: float) -> float:
+        return float(np.linalg.norm(step(shift).reshape(-1, 3), axis=1).max())
+
+    shift = rational_shift(values, slopes)
+    if length(shift) > radius:
+        near, far = shift, shift - 1.0
+        while length(far) > radius:
+            near, far = far, shift + 4 * (far - shift)
+        for _ in range(_BISECTIONS):
+            middle = (near + far) / 2
+            near, far = (middle, far) if length(middle) > radius else (near, middle)
+        shift = far
+    amplitudes = -slopes / (values - shift)
+    predicted = float(slopes @ amplitudes + 0.5 * amplitudes @ (values * amplitudes))
+    return step(shift), predicted, float(values[0])
+
+
+def rational_shift(values: Floats, slopes: Floats) -> float:
+    """Level shift of the rational-function model: lowest eigenvalue of the augmented Hessian.
+
+    Parameters
+    ----------
+    values : ndarray, shape (m,)
+        Eigenvalues of the Hessian, ascending.
+    slopes : ndarray, shape (m,)
+        Gradient along the eigenvectors.
+    """
+    augmented = np.zeros((len(values) + 1, len(values) + 1))
+    augmented[:-1, :-1] = np.diag(values)
+    augmented[-1, :-1] = augmented[:-1, -1] = slopes
+    lowest = float(np.linalg.eigvalsh(augmented)[0])
+    # below the lowest curvature by what rounding leaves of a vanishing slope
+    return min(lowest, float(values[0]) - 1e-10, 0.0)
+
+
+def update_hessian(hessian: Floats, step: Floats, change: Floats) -> Floats:
+    """Update a Hessian so that it maps a step on the change of the gradient.
+
+    BFGS where curvatures along the step are positive, else Bofill's mixture of the
+    symmetric-rank-one and Powell's symmetric Broyden update.
+
+    Parameters
+    ----------
+    hessian : ndarray, shape (n, n)
+        Symmetric.
+    step : ndarray, shape (n,)
+        Difference of two points.
+    change : ndarray, shape (n,)
+        Difference of the gradients there.
+    """
+    image = hessian @ step
+    norm = step @ step
+    if norm == 0:
+        return hessian
+    curvature, model = change @ step, step @ image
+    if curvature > 1e-8 * norm and model > 1e-8 * norm:
+        return np.asarray(
+            hessian + np.outer(change, change) / curvature - np.outer(image, image) / model
+        )
+    residual = change - image
+    overlap = residual @ step
+    square = (residual @ residual) * norm
+    if square == 0:
+        return hessian
+    powell = (
+        np.outer(residual, step) + np.outer(step, residual)
+    ) / norm - overlap * np.outer(step, step) / norm**2
+    share = overlap**2 / square
+    rank_one = np.outer(residual, residual) / overlap if share > 1e-12 else 0.0
+    return np.asarray(hessian + share * rank_one + (1 - share) * powell)
