@@ -192,6 +192,21 @@ def follow_mode(
     return followed, scan.best * pattern, left
 
 
+def false_negative(mode: NegativeMode, order: int) -> FollowedMode:
+    """Record of a mode whose curvature one evaluation showed not to be negative."""
+    return FollowedMode(
+        curvature=mode.curvature,
+        degeneracy=len(mode.vectors),
+        amplitude=0.0,
+        gain=0.0,
+        operations_before=order,
+        operations_after=order,
+        n_evaluations=1,
+        scan_amplitudes=[],
+        scan_energies=[],
+    )
+
+
 def _scan(
     pattern: Floats, curvature: float, energy: Callable[[Floats], float]
 ) -> AmplitudeScan:

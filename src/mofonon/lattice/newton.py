@@ -24,7 +24,14 @@ from ase import Atoms, units
 from ase.optimize.optimize import Optimizer
 from numpy.typing import NDArray
 
-from mofonon.lattice.following import FollowedMode, NegativeMode, follow_mode, lowest_modes
+from mofonon.lattice.following import (
+    NEGATIVE,
+    FollowedMode,
+    NegativeMode,
+    false_negative,
+    follow_mode,
+    lowest_modes,
+)
 from mofonon.lattice.hessian import count_probes, finite_difference_hessian, plan_probes
 from mofonon.lattice.joint_coordinates import JointCoordinates
 from mofonon.lattice.model_hessian import model_hessian
@@ -48,13 +55,16 @@ FIRST_RADIUS, LARGEST_RADIUS, SMALLEST_RADIUS = 0.1, 0.4, 1e-4
 
 #: The finite differences are made when no force is larger than this (eV/A): far from the
 #: minimum, as with the short C-H bonds of X-ray structures, they say little about it.
-DIFFERENCES_BELOW = 0.3
+DIFFERENCES_BELOW = 0.1
 
 #: Steps with the model Hessian after which they are made anyway.
-MOST_MODEL_STEPS = 12
+MOST_MODEL_STEPS = 30
+
+#: Largest displacement of an atom by which a negative curvature is checked (A).
+CHECK_STEP = 0.01
 
 #: A mode of negative curvature is followed when no force is larger than this (eV/A).
-FOLLOW_BELOW = 0.05
+FOLLOW_BELOW = 0.02
 
 #: Changes of the energy below this, relative to it, are lost in rounding.
 _ROUNDING = 1e-12
@@ -349,10 +359,16 @@ class TrustRegionNewton(Optimizer):
             points.append(self._evaluate(start.rows + displacement))
             return points[-1].energy
 
-        followed, displacement, left = follow_mode(mode, self.actions, energy)
+        measured = self._curvature_along(mode, start)
+        if measured > -NEGATIVE:
+            self.followed.append(false_negative(mode, self.actions.order))
+            self._stiffen(mode, measured)
+            return
+        confirmed = NegativeMode(measured, mode.vectors)
+        followed, displacement, left = follow_mode(confirmed, self.actions, energy)
         self.followed.append(followed)
         if followed.amplitude == 0:
-            self._stiffen(mode, followed)
+            self._stiffen(mode, -measured)
             return
         rows = start.rows + displacement
         self.actions, self._basis = left, None
@@ -370,13 +386,22 @@ class TrustRegionNewton(Optimizer):
         self._modes_known = False
         self._look_at_modes()
 
-    def _stiffen(self, mode: NegativeMode, followed: FollowedMode) -> None:
-        """Put in place of a false negative curvature what the energies say."""
+    def _curvature_along(self, mode: NegativeMode, start: Point) -> float:
+        """Curvature along the first of the modes, by one evaluation (eV/A^2).
+
+        The Hessian may be from another geometry: far from the minimum its modes are not
+        those of the minimum.
+        """
+        pattern = mode.vectors[0] / np.linalg.norm(mode.vectors[0], axis=1).max()
+        moved = self._evaluate(start.rows + CHECK_STEP * pattern)
+        slope = float(np.sum((moved.gradient - start.gradient) * pattern))
+        return slope / (CHECK_STEP * float(np.sum(pattern**2)))
+
+    def _stiffen(self, mode: NegativeMode, curvature: float) -> None:
+        """Put the curvature that was measured in place of a false negative."""
         flat = mode.vectors.reshape(len(mode.vectors), -1)
-        amplitude, energy = followed.scan_amplitudes[-1], followed.scan_energies[-1]
-        norm = 1 / float(np.linalg.norm(mode.vectors[0], axis=1).max())
-        curvature = max(2 * energy / (amplitude * norm) ** 2, 1e-3)
-        self.hessian = self._hessian_now() + (curvature - mode.curvature) * flat.T @ flat
+        rise = max(curvature, 2 * NEGATIVE) - mode.curvature
+        self.hessian = self._hessian_now() + rise * flat.T @ flat
         self._modes_known = False
         self._look_at_modes()
 
