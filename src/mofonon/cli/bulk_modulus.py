@@ -19,10 +19,12 @@ from mofonon.cli.options import (
     HeadOption,
     JsonOption,
     MaxStepsOption,
+    MethodOption,
     ModelOption,
     PrimitiveOption,
     RerunOption,
     StoreOption,
+    SymmetryOption,
     SymprecOption,
     ThreadsOption,
     option_error,
@@ -61,6 +63,8 @@ def bulk_modulus(
     symprec: SymprecOption = 1e-5,
     fmax: FmaxOption = 1e-6,
     max_steps: MaxStepsOption = 2000,
+    method: MethodOption = "lbfgs",
+    symmetry: SymmetryOption = "follow",
     relax: Annotated[bool, typer.Option(help="Relax cell and positions first.")] = True,
     primitive: PrimitiveOption = False,
     allow: AllowOption = None,
@@ -87,7 +91,12 @@ def bulk_modulus(
         from mofonon.cli import bulk_modulus_runs, runs
 
         relax_settings, settings = _settings(
-            {"fmax": fmax, "max_steps": max_steps},
+            {
+                "fmax": fmax,
+                "max_steps": max_steps,
+                "method": method,
+                "symmetry": symmetry,
+            },
             max_linear_strain=max_linear_strain,
             n_points=n_points,
             relax=relax_strained,

@@ -151,6 +151,20 @@ FmaxOption = Annotated[
     float, typer.Option(help="Force threshold of the relaxation (eV/\u00c5).")
 ]
 MaxStepsOption = Annotated[int, typer.Option(help="Most steps of the relaxation.")]
+MethodOption = Annotated[
+    Literal["newton", "lbfgs", "precon-lbfgs"],
+    typer.Option(
+        help="Optimizer of relaxations: second-order steps, L-BFGS (the paper's), or L-BFGS "
+        "with ASE's preconditioner."
+    ),
+]
+SymmetryOption = Annotated[
+    Literal["follow", "keep", "none"],
+    typer.Option(
+        help="What newton makes of symmetry: follow negative modes out of it, keep it, or do "
+        "neither."
+    ),
+]
 PrimitiveOption = Annotated[bool, typer.Option(help="Reduce to the primitive cell first.")]
 AllowOption = Annotated[
     list[str] | None,

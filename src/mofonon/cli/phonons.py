@@ -20,11 +20,13 @@ from mofonon.cli.options import (
     HeadOption,
     JsonOption,
     MaxStepsOption,
+    MethodOption,
     ModelOption,
     PlusMinusOption,
     PrimitiveOption,
     RerunOption,
     StoreOption,
+    SymmetryOption,
     SymprecOption,
     ThreadsOption,
     phonon_settings,
@@ -69,6 +71,8 @@ def phonons(
     symprec: SymprecOption = 1e-5,
     fmax: FmaxOption = 1e-6,
     max_steps: MaxStepsOption = 2000,
+    method: MethodOption = "lbfgs",
+    symmetry: SymmetryOption = "follow",
     relax: Annotated[bool, typer.Option(help="Relax before the phonons.")] = True,
     cell: Annotated[
         Literal["free", "fixed-volume", "fixed"],
@@ -108,7 +112,14 @@ def phonons(
 
         options = phonon_runs.RunOptions(
             potential=potential_options(model, head, dispersion, device, dtype, cueq=cueq),
-            relax=relax_settings("mofonon phonons", fmax=fmax, max_steps=max_steps, cell=cell)
+            relax=relax_settings(
+                "mofonon phonons",
+                fmax=fmax,
+                max_steps=max_steps,
+                method=method,
+                symmetry=symmetry,
+                cell=cell,
+            )
             if relax
             else None,
             phonons=phonon_settings(

@@ -20,11 +20,13 @@ from mofonon.cli.options import (
     HeadOption,
     JsonOption,
     MaxStepsOption,
+    MethodOption,
     ModelOption,
     PlusMinusOption,
     PrimitiveOption,
     RerunOption,
     StoreOption,
+    SymmetryOption,
     SymprecOption,
     ThreadsOption,
     option_error,
@@ -91,6 +93,8 @@ def qha(
     symprec: SymprecOption = 1e-5,
     fmax: FmaxOption = 1e-6,
     max_steps: MaxStepsOption = 2000,
+    method: MethodOption = "lbfgs",
+    symmetry: SymmetryOption = "follow",
     relax: Annotated[bool, typer.Option(help="Relax cell and positions first.")] = True,
     primitive: PrimitiveOption = False,
     dos_pitch: Annotated[float, typer.Option(help="Pitch of the DOS (THz).")] = 0.01,
@@ -122,7 +126,12 @@ def qha(
     with stdout_for_results():
         from mofonon.cli import qha_runs, runs
 
-        threshold = {"fmax": fmax, "max_steps": max_steps}
+        threshold: dict[str, Any] = {
+            "fmax": fmax,
+            "max_steps": max_steps,
+            "method": method,
+            "symmetry": symmetry,
+        }
         options = qha_runs.RunOptions(
             potential=potential_options(model, head, dispersion, device, dtype, cueq=cueq),
             relax=relax_settings("mofonon qha", **threshold) if relax else None,

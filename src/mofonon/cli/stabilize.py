@@ -20,11 +20,13 @@ from mofonon.cli.options import (
     HeadOption,
     JsonOption,
     MaxStepsOption,
+    MethodOption,
     ModelOption,
     PlusMinusOption,
     PrimitiveOption,
     RerunOption,
     StoreOption,
+    SymmetryOption,
     SymprecOption,
     ThreadsOption,
     option_error,
@@ -80,6 +82,8 @@ def stabilize(
     symprec: SymprecOption = 1e-5,
     fmax: FmaxOption = 1e-6,
     max_steps: MaxStepsOption = 2000,
+    method: MethodOption = "lbfgs",
+    symmetry: SymmetryOption = "follow",
     primitive: PrimitiveOption = False,
     allow: AllowOption = None,
     output: Annotated[
@@ -106,7 +110,13 @@ def stabilize(
 
         options = stabilize_runs.RunOptions(
             potential=potential_options(model, head, dispersion, device, dtype, cueq=cueq),
-            relax=relax_settings("mofonon stabilize", fmax=fmax, max_steps=max_steps),
+            relax=relax_settings(
+                "mofonon stabilize",
+                fmax=fmax,
+                max_steps=max_steps,
+                method=method,
+                symmetry=symmetry,
+            ),
             phonons=phonon_settings(
                 "mofonon stabilize",
                 supercell=supercell,

@@ -15,6 +15,7 @@ from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from mofonon import progress
+from mofonon.arrays import EncodedArray
 from mofonon.lattice.bulk_modulus_documents import (
     bulk_modulus_calculation_id,
     bulk_modulus_document,
@@ -29,6 +30,7 @@ from mofonon.lattice.bulk_modulus_schemas import (
 from mofonon.lattice.jobs import RelaxMaker, evaluation_log_path, logged_calculator, relax_first
 from mofonon.lattice.relax import RelaxResult, relax
 from mofonon.lattice.schemas import RelaxDoc
+from mofonon.lattice.second_order import WarmStart, warm_start
 from mofonon.potentials import (
     LoggedCalculator,
     PotentialSpec,
@@ -56,9 +58,14 @@ def strain_isotropically(atoms: Atoms, linear_strain: float) -> Atoms:
 
 
 def relax_strained_cell(
-    atoms: Atoms, calculator: LoggedCalculator, settings: BulkModulusSettings
+    atoms: Atoms,
+    calculator: LoggedCalculator,
+    settings: BulkModulusSettings,
+    start: WarmStart | None = None,
 ) -> RelaxResult:
     """Relax what the settings leave free in a strained cell; its volume stays.
+
+    ``start`` has the Hessian of the structure before the strain, for the method ``newton``.
 
     Raises
     ------
@@ -72,6 +79,10 @@ def relax_strained_cell(
         settings.fmax if settings.relax != "none" else math.inf,
         cell="fixed-volume" if settings.relax == "positions-and-shape" else "fixed",
         max_steps=settings.max_steps,
+        # with nothing to relax nothing may be symmetrised either
+        method=settings.method if settings.relax != "none" else "lbfgs",
+        symmetry=settings.symmetry,
+        start=start,
     )
 
 
@@ -87,6 +98,7 @@ def compute_strained_cell(
     potential: PotentialSpec,
     settings: BulkModulusSettings,
     input_hash: str | None = None,
+    hessian: EncodedArray | None = None,
 ) -> StrainedCellDoc:
     """Strain a structure, relax it at that volume, give energy and stress.
 
@@ -102,6 +114,8 @@ def compute_strained_cell(
         What relaxes, and how far.
     input_hash : str, optional
         Hash of the structure before relaxation; of the structure itself if left out.
+    hessian : EncodedArray, optional
+        Hessian of the relaxed structure, to start from with the method ``newton``.
     """
     description = describe_potential(potential)
     check_elements(_symbols(structure), description)
@@ -111,7 +125,8 @@ def compute_strained_cell(
     )
     key = strained_cell_key(input_hash, linear_strain)
     with logged_calculator(potential, key, description) as calculator:
-        result = relax_strained_cell(atoms, calculator, settings)
+        start = warm_start(hessian, linear_strain)
+        result = relax_strained_cell(atoms, calculator, settings, start)
     strains = settings.linear_strains()
     if linear_strain in strains:
         progress.report(
@@ -238,10 +253,11 @@ class BulkModulusMaker(Maker):
         del prev_dir
         first = relax_first(self.relax_maker, structure, self.potential, self.settings.symprec)
         input_hash = first.relaxation.input_hash if first.jobs else None
+        hessian = first.relaxation.hessian if first.jobs else None
         points = []
         for strain in self.settings.linear_strains():
             point = compute_strained_cell(
-                first.structure, strain, self.potential, self.settings, input_hash
+                first.structure, strain, self.potential, self.settings, input_hash, hessian
             )
             point.name = f"strained cell {100 * strain:+.2f} %"
             points.append(point)

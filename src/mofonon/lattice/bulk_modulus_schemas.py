@@ -12,6 +12,7 @@ from pymatgen.core import Structure
 
 from mofonon.equation_of_state import EquationOfState
 from mofonon.lattice.schemas import CellParameters, RelaxSummary, SpaceGroup
+from mofonon.lattice.settings import RelaxMethod, SymmetryMode
 from mofonon.potentials import PotentialDescription
 
 #: What relaxes in a strained cell.
@@ -54,6 +55,12 @@ class BulkModulusSettings(BaseModel):
         "virial per atom (eV/A).",
     )
     max_steps: int = Field(2000, ge=1, description="Optimizer steps before giving up.")
+    method: RelaxMethod = Field(
+        "lbfgs", description="Optimizer of strained cells, as of RelaxSettings."
+    )
+    symmetry: SymmetryMode = Field(
+        "follow", description="What newton makes of symmetry, as of RelaxSettings."
+    )
     equation_of_state: EquationOfState = Field(
         "birch_murnaghan", description="The fit that the bulk modulus of the document is from."
     )

@@ -15,12 +15,14 @@ from mofonon.lattice.phonons import (
 )
 from mofonon.lattice.schemas import (
     CellParameters,
+    FollowedModeEntry,
     GammaSummary,
     ImaginaryModeEntry,
     PhononArrays,
     PhononDoc,
     RelaxDoc,
     RelaxSummary,
+    SecondOrderSummary,
     SpaceGroup,
     ThermalSummary,
 )
@@ -111,7 +113,10 @@ def relax_document(
         n_force_evaluations=result.n_force_evaluations,
         seconds=result.seconds,
         settings=settings,
+        second_order=_second_order_summary(result),
     )
+    second_order = result.second_order
+    carried = second_order.hessian if second_order is not None else None
     return RelaxDoc.from_structure(
         meta_structure=relaxed,
         structure=relaxed,
@@ -120,9 +125,28 @@ def relax_document(
         calculation_id=relax_calculation_id(input_hash, potential, settings),
         relaxation=summary,
         history=EncodedArray.encode(result.history),
+        hessian=None if carried is None else carried.encode(),
         potential=potential,
         notice=potential.notice,
         software=software_versions(),
+    )
+
+
+def _second_order_summary(result: RelaxResult) -> SecondOrderSummary | None:
+    record = result.second_order
+    if record is None:
+        return None
+    symmetrisation = record.symmetrisation
+    return SecondOrderSummary(
+        symmetry_tolerance=symmetrisation.tolerance,
+        largest_move=symmetrisation.largest_move,
+        energy_of_symmetrisation=symmetrisation.energy_change,
+        operations_before=symmetrisation.order,
+        operations_after=record.operations_after,
+        hessian_source=record.hessian_source,
+        n_hessian_evaluations=record.n_hessian_evaluations,
+        lowest_curvature=record.lowest_curvature,
+        followed=[FollowedModeEntry(**vars(mode)) for mode in record.followed],
     )
 
 

@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 #: Curvatures above minus this are zero within the finite differences (eV/A^2).
 NEGATIVE = 5e-3
 
+#: A lower energy than this must come of following a mode (eV per cell).
+LEAST_GAIN = 1e-7
+
 #: Relative difference of the curvatures of degenerate modes.
 _DEGENERATE = 1e-3
 
@@ -177,11 +180,12 @@ def follow_mode(
         scans.append(_scan(pattern, curvature, energy))
     taken = min(range(len(scans)), key=lambda index: scans[index].gain)
     scan, pattern = scans[taken], patterns[taken]
-    left = actions.leaving(pattern, _UNCHANGED) if scan.best > 0 else actions
+    best = scan.best if scan.gain < -LEAST_GAIN else 0.0
+    left = actions.leaving(pattern, _UNCHANGED) if best > 0 else actions
     followed = FollowedMode(
         curvature=mode.curvature,
         degeneracy=len(mode.vectors),
-        amplitude=scan.best,
+        amplitude=best,
         gain=scan.gain,
         operations_before=actions.order,
         operations_after=left.order,
@@ -189,7 +193,7 @@ def follow_mode(
         scan_amplitudes=scan.amplitudes,
         scan_energies=scan.energies,
     )
-    return followed, scan.best * pattern, left
+    return followed, best * pattern, left
 
 
 def false_negative(mode: NegativeMode, order: int) -> FollowedMode:
@@ -214,7 +218,7 @@ def _scan(
 
 
 def _fixed_alone(matrices: Floats, count: int) -> list[Floats]:
-    """Unit vectors that one or two of the matrices, and with them a subgroup, fix alone."""
+    """Find unit vectors that one or two matrices, so also a subgroup, fix alone."""
     if count == 1:
         return [np.ones(1)]
     found: list[Floats] = []

@@ -78,7 +78,7 @@ def plan_probes(actions: SymmetryActions, strains: Floats) -> list[Probe]:
 
 
 def count_probes(probes: list[Probe]) -> int:
-    """Evaluations that probes take, besides the one at the origin."""
+    """Count the evaluations that probes take, besides the one at the origin."""
     return sum(len(probe.directions) for probe in probes)
 
 
@@ -133,9 +133,7 @@ def finite_difference_hessian(
             for image in orbits[probe.atom]:
                 operation = actions.carrier(probe.atom, int(image))
                 moved = actions.apply(operation, columns.reshape(3, -1, 3)).reshape(3, size)
-                hessian[:, 3 * image : 3 * image + 3] = (
-                    actions.rotations[operation] @ moved
-                ).T
+                hessian[:, 3 * image : 3 * image + 3] = (actions.rotations[operation] @ moved).T
     return _symmetric(hessian, len(strains) > 0, strains)
 
 
@@ -168,7 +166,7 @@ def _least_squares(directions: Floats, images: Floats) -> Floats:
     return np.asarray(np.linalg.solve(normal, directions.T @ images))
 
 
-def _symmetric(hessian: Floats, has_strain: bool, strains: Floats) -> Floats:  # noqa: FBT001
+def _symmetric(hessian: Floats, has_strain: bool, strains: Floats) -> Floats:
     """Leave out strains that are not free and average with the transpose."""
     if has_strain:
         flat = strains.reshape(-1, 9)

@@ -25,6 +25,7 @@ from mofonon.lattice.phonons import displaced_supercells, set_force_constants, s
 from mofonon.lattice.phonopy_files import phonons_from_phonopy
 from mofonon.lattice.relax import relax
 from mofonon.lattice.schemas import PhononDoc, RelaxDoc
+from mofonon.lattice.second_order import WarmStart
 from mofonon.lattice.settings import PhononSettings, RelaxSettings
 from mofonon.potentials import (
     EvaluationLog,
@@ -182,7 +183,11 @@ def analyse_phonopy_file(
 
 
 def relaxed_structure(
-    structure: Structure, potential: PotentialSpec, settings: RelaxSettings, symprec: float
+    structure: Structure,
+    potential: PotentialSpec,
+    settings: RelaxSettings,
+    symprec: float,
+    start: WarmStart | None = None,
 ) -> RelaxDoc:
     """Relax a structure, its evaluations kept on disk, and make the document.
 
@@ -196,6 +201,8 @@ def relaxed_structure(
         Threshold and steps.
     symprec : float
         Tolerance of the space groups that the document names (A).
+    start : WarmStart, optional
+        Hessian of a relaxed structure near this one, of the method ``newton``.
 
     Raises
     ------
@@ -215,6 +222,9 @@ def relaxed_structure(
             cell=settings.cell,
             max_steps=settings.max_steps,
             method=settings.method,
+            symmetry=settings.symmetry,
+            symmetry_tolerance=settings.symmetry_tolerance,
+            start=start,
         )
     return relax_document(structure, result, description, settings, symprec)
 
@@ -298,15 +308,20 @@ def relax_and_compute_phonons(
     potential: PotentialSpec,
     settings: PhononSettings,
     relax_settings: RelaxSettings,
+    start: WarmStart | None = None,
 ) -> PhononDoc:
     """Relax a structure and compute its phonons, within one job.
+
+    ``start`` has the Hessian of a relaxed structure near this one.
 
     Raises
     ------
     RelaxationNotConverged
         When the threshold is not reached.
     """
-    relaxation = relaxed_structure(structure, potential, relax_settings, settings.symprec)
+    relaxation = relaxed_structure(
+        structure, potential, relax_settings, settings.symprec, start
+    )
     return phonons_of_structure(relaxation.structure, potential, settings, relaxation)
 
 

@@ -37,12 +37,15 @@ class JointCoordinates:
         Length that a strain of one counts as (A), over the factor of the filter.
     has_strain_rows : bool
         Whether the vector of the target ends with a strain.
+    length : float
+        Length that a strain of one counts as (A).
     """
 
     atoms: Atoms
     strains: Floats
     scale: float
     has_strain_rows: bool
+    length: float = 1.0
 
     @classmethod
     def of(cls, target: Any) -> JointCoordinates:
@@ -57,13 +60,19 @@ class JointCoordinates:
         factor = target.cell_factor
         if isinstance(target, FrechetCellFilter):
             factor = target.exp_cell_factor
-        scale = float(np.cbrt(atoms.get_volume()) / factor)
-        return cls(atoms, _free_strains(target), scale, has_strain_rows=True)
+        length = float(np.cbrt(atoms.get_volume()))
+        strains = _free_strains(target)
+        return cls(atoms, strains, length / factor, has_strain_rows=True, length=length)
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
         return len(self.atoms) + (3 if self.has_strain_rows else 0)
+
+    @property
+    def strain_length(self) -> float:
+        """Length that a strain of one counts as in rows (A); 1 without strain."""
+        return self.length if self.has_strain_rows else 1.0
 
     def rows(self, x: Floats) -> Floats:
         """Rows of a vector of the target."""
@@ -99,7 +108,7 @@ class JointCoordinates:
         rows = actions.invariant_rows(strains)
         if self.has_strain_rows and not len(strains):
             rows = np.concatenate([rows, np.zeros((len(rows), 3, 3))], axis=1)
-        basis = rows.reshape(len(rows), -1)
+        basis = rows.reshape(len(rows), 3 * self.n_rows)
         shifts = self.translations() @ basis.T
         values, vectors = np.linalg.eigh(shifts.T @ shifts)
         return np.asarray((vectors[:, values < 0.5].T @ basis).T)

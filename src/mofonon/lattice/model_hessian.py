@@ -20,6 +20,7 @@ from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 #: Spring constant at the sum of the covalent radii (eV/A^2).
 STIFFNESS = 35.0
@@ -63,7 +64,12 @@ def model_hessian(atoms: Atoms, length: float | None = None) -> Floats:
 
 
 def _assemble(
-    n_atoms: int, i: Floats, j: Floats, vectors: Floats, springs: Floats, length: float | None
+    n_atoms: int,
+    i: Integers,
+    j: Integers,
+    vectors: Floats,
+    springs: Floats,
+    length: float | None,
 ) -> Floats:
     """Sum ``d^T k d`` of the pairs, with ``d = u_j - u_i + U r``."""
     blocks = np.zeros((n_atoms, n_atoms, 3, 3))

@@ -16,11 +16,12 @@ Updates: J. M. Bofill, J. Comput. Chem. 15, 1 (1994).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 import numpy as np
-from ase import Atoms, units
+from ase import units
 from ase.optimize.optimize import Optimizer
 from numpy.typing import NDArray
 
@@ -35,14 +36,12 @@ from mofonon.lattice.following import (
 from mofonon.lattice.hessian import count_probes, finite_difference_hessian, plan_probes
 from mofonon.lattice.joint_coordinates import JointCoordinates
 from mofonon.lattice.model_hessian import model_hessian
+from mofonon.lattice.settings import SymmetryMode
 from mofonon.lattice.symmetry_actions import SymmetryActions, find_actions
 from mofonon.lattice.trust_region import trust_region_step, update_hessian
 
 Floats = NDArray[np.float64]
 
-#: What to do about modes of lower symmetry: follow them, keep the symmetry, or take no
-#: account of symmetry but for the cost of the Hessian.
-SymmetryMode = Literal["follow", "keep", "none"]
 
 #: Where the Hessian at the start comes from.
 HessianSource = Literal["finite-difference", "model"]
@@ -162,6 +161,14 @@ class TrustRegionNewton(Optimizer):
         self.hessian = np.array(read_json(self.restart)["hessian"])
         self.source = "given"
 
+    def lowest_curvature(self) -> float | None:
+        """Lowest eigenvalue of the Hessian as it is now, without translations (eV/A^2)."""
+        if self.hessian is None:
+            return None
+        self._modes_known = False
+        self._look_at_modes()
+        return self.lowest
+
     def step(self) -> None:
         """Take a step, or follow a mode of negative curvature and then take one."""
         point = self._look()
@@ -186,8 +193,10 @@ class TrustRegionNewton(Optimizer):
         """Whether forces are small and no mode of negative curvature is left to follow."""
         if not self.optimizable.converged(gradient, self.fmax):
             return False
-        if self.symmetry != "follow" or self._best is None:
+        if self.symmetry != "follow" or self.source == "model":
             return True
+        if self._best is None:
+            return False  # it may be a saddle point: the Hessian of the first step says
         self._learn(self._look())
         return self._mode_to_follow(0.0) is None
 
@@ -201,8 +210,8 @@ class TrustRegionNewton(Optimizer):
         stress = point.gradient[-3:] if self.coordinates.has_strain_rows else None
         pressure = None
         if stress is not None:
-            length = np.cbrt(self.coordinates.atoms.get_volume())
-            pressure = np.abs(stress).max() * length / length**3 / units.GPa
+            volume = self.coordinates.atoms.get_volume()
+            pressure = np.abs(stress).max() * self.coordinates.length / volume / units.GPa
         entries = (
             f"{self.nsteps}",
             f"{self.n_evaluations}",
@@ -258,9 +267,9 @@ class TrustRegionNewton(Optimizer):
         self.actions = found.leaving(point.gradient, tolerance)
         self._basis = None
         if self.hessian is None:
-            has_strain = self.coordinates.has_strain_rows
-            length = float(np.cbrt(self.coordinates.atoms.get_volume())) if has_strain else None
-            self.hessian = model_hessian(self.coordinates.atoms, length)
+            coordinates = self.coordinates
+            length = coordinates.length if coordinates.has_strain_rows else None
+            self.hessian = model_hessian(coordinates.atoms, length)
 
     def _wants_differences(self) -> bool:
         if self.source != "finite-difference" or self.n_hessian_evaluations:
@@ -275,7 +284,7 @@ class TrustRegionNewton(Optimizer):
         point, strains = self._here(), self.coordinates.strains
         probes = plan_probes(self.actions, strains)
         self.n_hessian_evaluations = count_probes(probes)
-        self.hessian = finite_difference_hessian(
+        hessian = finite_difference_hessian(
             lambda rows: self._evaluate(rows).gradient,
             point.rows,
             point.gradient,
@@ -284,6 +293,8 @@ class TrustRegionNewton(Optimizer):
             HESSIAN_STEP,
             probes,
         )
+        if np.isfinite(hessian).all():
+            self.hessian = hessian
         self._point = point
         self._modes_known = False
         self._look_at_modes()
@@ -303,12 +314,12 @@ class TrustRegionNewton(Optimizer):
 
     def _noise(self) -> float:
         """Asymmetry of a gradient that does not matter (eV/A)."""
-        return 0.1 * (self.fmax if self.fmax else 1e-6)
+        return 0.1 * (self.fmax or 1e-6)
 
     def _learn(self, point: Point) -> None:
         """Update Hessian and trust radius from a new point; go on from the lower one."""
         best = self._here()
-        if point is best:
+        if point is best or not np.isfinite(point.energy):
             return
         step = (point.rows - best.rows).ravel()
         change = (point.gradient - best.gradient).ravel()
@@ -375,7 +386,7 @@ class TrustRegionNewton(Optimizer):
         self._best = min(points, key=lambda point: np.abs(point.rows - rows).max())
         near = [start, *points]
         near.sort(key=lambda point: -float(np.linalg.norm(point.rows - rows)))
-        for before, after in zip(near, near[1:], strict=False):
+        for before, after in pairwise(near):
             self.hessian = update_hessian(
                 self._hessian_now(),
                 (after.rows - before.rows).ravel(),
@@ -421,7 +432,7 @@ class TrustRegionNewton(Optimizer):
 
 
 def hessian_cost(atoms: Any) -> int:
-    """Evaluations that the finite-difference Hessian of a target takes.
+    """Count the evaluations that the finite-difference Hessian of a target takes.
 
     Parameters
     ----------
@@ -429,5 +440,5 @@ def hessian_cost(atoms: Any) -> int:
         What is to be relaxed.
     """
     coordinates = JointCoordinates.of(atoms)
-    actions = find_actions(cast("Atoms", coordinates.atoms))
+    actions = find_actions(coordinates.atoms)
     return count_probes(plan_probes(actions, coordinates.strains))

@@ -40,6 +40,7 @@ from mofonon.lattice.schemas import (
     RelaxSummary,
     ThermalSummary,
 )
+from mofonon.lattice.second_order import warm_start
 from mofonon.lattice.settings import PhononSettings
 from mofonon.potentials import EvaluationLog, PotentialSpec, describe_potential
 from mofonon.structures import structure_hash
@@ -52,6 +53,7 @@ def compute_volume(
     potential: PotentialSpec,
     settings: QhaSettings,
     phonons: PhononSettings,
+    hessian: EncodedArray | None = None,
 ) -> PhononDoc | FailedVolumeDoc:
     """Strain a structure, relax it at that volume, compute its phonons.
 
@@ -69,6 +71,9 @@ def compute_volume(
         What relaxes, and how far.
     phonons : PhononSettings
         Phonons.
+    hessian : EncodedArray, optional
+        Hessian of the relaxed structure; with the method ``newton`` the relaxation begins
+        with it and where it expects the atoms at this strain.
     """
     index = settings.index_of(linear_strain)
     if 0 <= index < settings.n_volumes:
@@ -78,7 +83,11 @@ def compute_volume(
     doc: PhononDoc | FailedVolumeDoc
     try:
         doc = relax_and_compute_phonons(
-            strained, potential, one_more_temperature(phonons), settings.relax_settings()
+            strained,
+            potential,
+            one_more_temperature(phonons),
+            settings.relax_settings(),
+            warm_start(hessian, linear_strain),
         )
     except RelaxationNotConverged as error:
         doc = _failed_volume(strained, potential, error, time.perf_counter() - start)
@@ -142,7 +151,8 @@ def fit_quasi_harmonic(
                 for entry in volumes
             ]
             arguments = (potential, settings, phonons)
-            added = volume_jobs(structure, strains, *arguments)
+            hessian = relaxation.hessian if relaxation is not None else None
+            added = volume_jobs(structure, strains, *arguments, hessian)
             entries = known + [
                 refer_to_volume(each.output, strain)
                 for each, strain in zip(added, strains, strict=True)
@@ -192,11 +202,12 @@ def volume_jobs(
     potential: PotentialSpec,
     settings: QhaSettings,
     phonons: PhononSettings,
+    hessian: Any = None,
 ) -> list[Job]:
-    """One job for each linear strain; the structure may be a reference."""
+    """One job for each linear strain; structure and Hessian may be references."""
     jobs = []
     for strain in strains:
-        made = compute_volume(structure, strain, potential, settings, phonons)
+        made = compute_volume(structure, strain, potential, settings, phonons, hessian)
         made.name = f"phonons at linear strain {100 * strain:+.2f} %"
         jobs.append(made)
     return jobs
@@ -376,7 +387,8 @@ class QhaMaker(Maker):
         first = relax_first(self.relax_maker, structure, self.potential, self.phonons.symprec)
         strains = self.settings.linear_strains()
         arguments = (self.potential, self.settings, self.phonons)
-        volumes = volume_jobs(first.structure, strains, *arguments)
+        hessian = first.relaxation.hessian if first.jobs else None
+        volumes = volume_jobs(first.structure, strains, *arguments, hessian)
         entries = [
             refer_to_volume(each.output, strain)
             for each, strain in zip(volumes, strains, strict=True)

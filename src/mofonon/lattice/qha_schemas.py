@@ -13,7 +13,12 @@ from mofonon.arrays import EncodedArray
 from mofonon.equation_of_state import EquationOfState
 from mofonon.errors import SettingsError
 from mofonon.lattice.schemas import CellParameters, RelaxSummary, SpaceGroup
-from mofonon.lattice.settings import PhononSettings, RelaxSettings
+from mofonon.lattice.settings import (
+    PhononSettings,
+    RelaxMethod,
+    RelaxSettings,
+    SymmetryMode,
+)
 from mofonon.potentials import PotentialDescription
 
 
@@ -54,6 +59,12 @@ class QhaSettings(BaseModel):
     )
     max_steps: int = Field(
         2000, ge=1, description="Optimizer steps at each volume before giving up."
+    )
+    method: RelaxMethod = Field(
+        "lbfgs", description="Optimizer at each volume, as of RelaxSettings."
+    )
+    symmetry: SymmetryMode = Field(
+        "follow", description="What newton makes of symmetry, as of RelaxSettings."
     )
     min_volumes: int = Field(
         6, ge=5, description="Volumes without imaginary modes below which the run fails."
@@ -108,7 +119,11 @@ class QhaSettings(BaseModel):
     def relax_settings(self) -> RelaxSettings:
         """Make the settings of the relaxation at each volume."""
         return RelaxSettings(
-            method="lbfgs", fmax=self.fmax, cell=self.cell, max_steps=self.max_steps
+            method=self.method,
+            symmetry=self.symmetry,
+            fmax=self.fmax,
+            cell=self.cell,
+            max_steps=self.max_steps,
         )
 
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.filters import FrechetCellFilter
 from ase.optimize import LBFGS
+from ase.optimize.precon import Exp, PreconLBFGS
 from numpy.typing import NDArray
 
 from mofonon import progress
 from mofonon.errors import PotentialError, RelaxationNotConverged, SettingsError
-from mofonon.lattice.settings import CellFreedom, RelaxSettings
+from mofonon.lattice.second_order import (
+    MOST_DEGREES,
+    SecondOrderRecord,
+    WarmStart,
+    relax_second_order,
+)
+from mofonon.lattice.settings import CellFreedom, RelaxMethod, RelaxSettings, SymmetryMode
 from mofonon.potentials import LoggedCalculator, PotentialSpec, make_calculator
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,8 @@ class RelaxResult:
         Wall time.
     history : ndarray, shape (n_steps, 2)
         Energy (eV) and fmax (eV/A) of each step.
+    second_order : SecondOrderRecord or None
+        Symmetry, Hessian and modes followed, of the method ``newton``.
     """
 
     atoms: Atoms
@@ -56,6 +69,7 @@ class RelaxResult:
     fmax: float
     seconds: float
     history: NDArray[np.float64] = field(repr=False)
+    second_order: SecondOrderRecord | None = field(default=None, repr=False)
 
     @property
     def max_force(self) -> float:
@@ -75,7 +89,11 @@ def relax(
     *,
     cell: CellFreedom = "free",
     max_steps: int = 2000,
-    method: str = "lbfgs",
+    method: RelaxMethod = "lbfgs",
+    symmetry: SymmetryMode = "follow",
+    symmetry_tolerance: float = 0.1,
+    start: WarmStart | None = None,
+    logfile: IO[str] | str | None = None,
 ) -> RelaxResult:
     """Relax positions and cell until no force exceeds ``fmax``.
 
@@ -94,7 +112,16 @@ def relax(
     max_steps : int
         Steps before giving up.
     method : str
-        Optimizer: ``lbfgs``.
+        Optimizer: ``newton``, ``lbfgs`` or ``precon-lbfgs``.
+    symmetry : str
+        Of ``newton``: ``follow`` modes of negative curvature to lower symmetry, ``keep`` the
+        symmetry, or ``none``.
+    symmetry_tolerance : float
+        Of ``newton``: largest tolerance at which symmetry is recognised (A).
+    start : WarmStart, optional
+        Of ``newton``: Hessian, and the strain since, of a relaxed structure near this one.
+    logfile : path or file, optional
+        Of ``newton``: log of the steps; ``-`` for stdout.
 
     Raises
     ------
@@ -107,15 +134,19 @@ def relax(
     ----------
     Method of the paper: L-BFGS on FrechetCellFilter without symmetry constraints.
     """
-    settings = RelaxSettings.model_validate(
-        {"fmax": fmax, "cell": cell, "max_steps": max_steps, "method": method}
+    settings = RelaxSettings(
+        fmax=fmax,
+        cell=cell,
+        max_steps=max_steps,
+        method=method,
+        symmetry=symmetry,
+        symmetry_tolerance=symmetry_tolerance,
     )
     calculator = _logged(potential)
     before = calculator.n_evaluations
-    start = time.perf_counter()
+    began = time.perf_counter()
     system = atoms.copy()
     system.calc = calculator
-    target = _target(system, settings)
     history: list[tuple[float, float]] = []
 
     def follow(residual: float) -> None:
@@ -124,7 +155,20 @@ def relax(
             "relax", calculator.n_evaluations - before, detail=f"fmax {residual:.1e} eV/A"
         )
 
-    converged = _MINIMIZERS[settings.method](target, fmax, max_steps, follow)
+    record = None
+    if method == "newton" and 3 * len(atoms) <= MOST_DEGREES:
+        _check_stress(system, settings)
+
+        def make_target(of: Atoms) -> Atoms | FrechetCellFilter:
+            return _target(of, settings)
+
+        converged, record = relax_second_order(
+            system, settings, make_target, follow, start, logfile
+        )
+    else:
+        _check_stress(system, settings)
+        minimize = _MINIMIZERS["lbfgs" if method == "lbfgs" else "precon-lbfgs"]
+        converged = minimize(_target(system, settings), fmax, max_steps, follow)
     n_evaluations = calculator.n_evaluations - before
     if not converged:
         raise RelaxationNotConverged(
@@ -141,8 +185,9 @@ def relax(
         forces=system.get_forces(),
         stress=calculator.results.get("stress"),
         fmax=history[-1][1],
-        seconds=time.perf_counter() - start,
+        seconds=time.perf_counter() - began,
         history=np.array(history),
+        second_order=record,
     )
 
 
@@ -164,7 +209,45 @@ def lbfgs(
     return False
 
 
-_MINIMIZERS: dict[str, Minimizer] = {"lbfgs": lbfgs}
+def precon_lbfgs(
+    target: Atoms | FrechetCellFilter,
+    fmax: float,
+    max_steps: int,
+    follow: Callable[[float], None],
+) -> bool:
+    """Minimize with ASE's preconditioned L-BFGS; go on with plain L-BFGS where it gives up.
+
+    Its line search compares energies and fails in the last digits ("Armijo linesearch
+    failed"), where plain L-BFGS needs only forces. It takes no notice of forces that are
+    not finite, and so ends here.
+
+    References
+    ----------
+    D. Packwood et al., J. Chem. Phys. 144, 164109 (2016).
+    """
+    steps = 0
+    try:
+        optimizer: Any = PreconLBFGS(
+            cast("Atoms", target), precon=Exp(), logfile=cast("str", None)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            optimizer.smax = fmax  # ASE sets it in run() only
+            for _ in optimizer.irun(fmax=fmax, steps=max_steps):
+                steps = optimizer.nsteps
+                residual = float(np.linalg.norm(target.get_forces(), axis=1).max())
+                follow(residual)
+                # its own criterion is another for the cell
+                if residual < fmax:
+                    return True
+                if not np.isfinite(residual):
+                    return False
+    except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
+        logger.info("PreconLBFGS ended: %s; plain L-BFGS goes on", error)
+    return lbfgs(target, fmax, max(max_steps - steps, 0), follow)
+
+
+_MINIMIZERS: dict[str, Minimizer] = {"lbfgs": lbfgs, "precon-lbfgs": precon_lbfgs}
 
 
 def _logged(potential: PotentialSpec | BaseCalculator) -> LoggedCalculator:
@@ -179,9 +262,9 @@ def _logged(potential: PotentialSpec | BaseCalculator) -> LoggedCalculator:
     )
 
 
-def _target(system: Atoms, settings: RelaxSettings) -> Atoms | FrechetCellFilter:
+def _check_stress(system: Atoms, settings: RelaxSettings) -> None:
     if settings.cell == "fixed":
-        return system
+        return
     system.get_potential_energy()
     if "stress" not in system.calc.results:
         raise PotentialError(
@@ -189,6 +272,11 @@ def _target(system: Atoms, settings: RelaxSettings) -> Atoms | FrechetCellFilter
             "gives no stress",
             "relax positions only, or choose a potential with stress",
         )
+
+
+def _target(system: Atoms, settings: RelaxSettings) -> Atoms | FrechetCellFilter:
+    if settings.cell == "fixed":
+        return system
     return FrechetCellFilter(system, constant_volume=settings.cell == "fixed-volume")
 
 

@@ -52,6 +52,55 @@ class SpaceGroup(BaseModel):
     symprec: float = Field(description="Symmetry tolerance (A).")
 
 
+class FollowedModeEntry(BaseModel):
+    """A mode of negative curvature during a relaxation, and what came of following it."""
+
+    curvature: float = Field(description="Eigenvalue of the Hessian (eV/A^2).")
+    degeneracy: int = Field(description="Number of modes of this curvature.")
+    amplitude: float = Field(
+        description="Largest displacement of an atom at the lowest energy found (A); 0 where "
+        "the energy rises: a false negative."
+    )
+    gain: float = Field(description="Energy there, relative to the start (eV per cell).")
+    operations_before: int = Field(description="Operations before.")
+    operations_after: int = Field(description="Operations that are left.")
+    n_evaluations: int = Field(description="Evaluations of the scan.")
+    scan_amplitudes: list[float] = Field(description="Points of the scan (A).")
+    scan_energies: list[float] = Field(description="Their energies (eV per cell).")
+
+
+class SecondOrderSummary(BaseModel):
+    """How a second-order relaxation (method newton) went."""
+
+    symmetry_tolerance: float | None = Field(
+        None, description="Tolerance at which symmetry was recognised in the input (A)."
+    )
+    largest_move: float = Field(
+        description="Largest change of a position or cell vector by symmetrisation (A)."
+    )
+    energy_of_symmetrisation: float | None = Field(
+        None,
+        description="Energy of the symmetrised structure over that of the input, not positive "
+        "(eV per cell); None where the move was rounding.",
+    )
+    operations_before: int = Field(
+        description="Operations of the symmetrised input, with translations of a cell that is "
+        "not primitive."
+    )
+    operations_after: int = Field(description="Operations left at the end.")
+    hessian_source: str = Field(description="finite-difference, model, or given.")
+    n_hessian_evaluations: int = Field(description="Evaluations for finite differences.")
+    lowest_curvature: float | None = Field(
+        None,
+        description="Lowest eigenvalue of the Hessian of all modes but translations (eV/A^2); "
+        "None where only a model of it is known. Outside the symmetry it is that of the "
+        "geometry where the differences were made.",
+    )
+    followed: list[FollowedModeEntry] = Field(
+        description="Modes of negative curvature that were followed or found false."
+    )
+
+
 class RelaxSummary(BaseModel):
     """A relaxation without its structures: what a phonon document says of it."""
 
@@ -72,6 +121,9 @@ class RelaxSummary(BaseModel):
     n_force_evaluations: int = Field(description="Force evaluations that the method took.")
     seconds: float = Field(description="Wall time (s).")
     settings: RelaxSettings = Field(description="Settings of the relaxation.")
+    second_order: SecondOrderSummary | None = Field(
+        None, description="Symmetry, Hessian and modes followed, of the method newton."
+    )
 
 
 class RelaxDoc(StructureMetadata):
@@ -88,6 +140,12 @@ class RelaxDoc(StructureMetadata):
     relaxation: RelaxSummary = Field(description="How it was relaxed.")
     history: EncodedArray = Field(
         description="Energy (eV) and fmax (eV/A) of each step, shape (n_steps, 2)."
+    )
+    hessian: EncodedArray | None = Field(
+        None,
+        description="Hessian over positions (A) and logarithmic strain, upper triangle of "
+        "3 n_atoms + 9 rows, single precision (eV/A^2, eV/A, eV); relaxations near this "
+        "structure begin with it. Of the method newton.",
     )
     potential: PotentialDescription = Field(description="The potential.")
     notice: str | None = Field(None, description="Set when a stand-in is behind the numbers.")

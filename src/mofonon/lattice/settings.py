@@ -25,12 +25,35 @@ SHORTEST_SUPERCELL_LENGTH = 4.0
 CellFreedom = Literal["free", "fixed-volume", "fixed"]
 
 
+#: Optimizers: second-order steps (newton), ASE's L-BFGS, ASE's preconditioned L-BFGS.
+RelaxMethod = Literal["newton", "lbfgs", "precon-lbfgs"]
+
+#: What is made of symmetry: negative modes are followed out of it, it is kept, or it is not
+#: looked at.
+SymmetryMode = Literal["follow", "keep", "none"]
+
+
 class RelaxSettings(BaseModel):
     """How a structure is relaxed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["lbfgs"] = Field("lbfgs", description="Optimizer.")
+    method: RelaxMethod = Field(
+        "lbfgs",
+        description="Optimizer: newton (second-order steps with the Hessian of all modes), "
+        "lbfgs (the paper's), precon-lbfgs (L-BFGS with ASE's Exp preconditioner).",
+    )
+    symmetry: SymmetryMode = Field(
+        "follow",
+        description="Of newton: symmetrise, and follow modes of negative curvature to lower "
+        "symmetry (follow); symmetrise and stay (keep); do neither (none).",
+    )
+    symmetry_tolerance: float = Field(
+        0.1,
+        gt=0,
+        description="Of newton: largest tolerance at which symmetry is recognised (A), where "
+        "the symmetrised structure is not higher in energy.",
+    )
     fmax: float = Field(
         1e-6,
         gt=0,

@@ -68,7 +68,8 @@ class SymmetryActions:
         moved = np.empty_like(rows)
         n_atoms = self.n_atoms
         moved[..., self.permutations[operation], :] = rows[..., :n_atoms, :] @ rotation.T
-        moved[..., n_atoms:, :] = rotation @ rows[..., n_atoms:, :] @ rotation.T
+        if rows.shape[-2] > n_atoms:
+            moved[..., n_atoms:, :] = rotation @ rows[..., n_atoms:, :] @ rotation.T
         return moved
 
     def project(self, rows: Floats) -> Floats:
@@ -126,7 +127,7 @@ class SymmetryActions:
         return np.flatnonzero(self.permutations[:, atom] == atom)
 
     def carrier(self, atom: int, image: int) -> int:
-        """An operation that carries an atom to an image of it."""
+        """Find an operation that carries an atom to an image of it."""
         return int(np.flatnonzero(self.permutations[:, atom] == image)[0])
 
     def invariant_rows(self, strains: Floats) -> Floats:
@@ -236,7 +237,10 @@ def _is_group(actions: SymmetryActions) -> bool:
         for h in range(actions.order):
             rotation = actions.rotations[g] @ actions.rotations[h] + 0.0
             permutation = actions.permutations[g][actions.permutations[h]]
-            if (np.rint(1e4 * rotation).astype(int).tobytes(), permutation.tobytes()) not in known:
+            if (
+                np.rint(1e4 * rotation).astype(int).tobytes(),
+                permutation.tobytes(),
+            ) not in known:
                 return False
     return True
 

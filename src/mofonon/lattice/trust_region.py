@@ -113,9 +113,9 @@ def update_hessian(hessian: Floats, step: Floats, change: Floats) -> Floats:
     square = (residual @ residual) * norm
     if square == 0:
         return hessian
-    powell = (
-        np.outer(residual, step) + np.outer(step, residual)
-    ) / norm - overlap * np.outer(step, step) / norm**2
+    powell = (np.outer(residual, step) + np.outer(step, residual)) / norm - overlap * np.outer(
+        step, step
+    ) / norm**2
     share = overlap**2 / square
     rank_one = np.outer(residual, residual) / overlap if share > 1e-12 else 0.0
     return np.asarray(hessian + share * rank_one + (1 - share) * powell)
