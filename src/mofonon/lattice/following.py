@@ -85,7 +85,7 @@ class FollowedMode:
 
 def lowest_modes(
     hessian: Floats, basis: Floats, threshold: float = NEGATIVE
-) -> tuple[float, NegativeMode | None]:
+) -> tuple[float | None, NegativeMode | None]:
     """Lowest curvature of a Hessian and, if it is negative, its modes.
 
     Parameters
@@ -99,11 +99,13 @@ def lowest_modes(
 
     Returns
     -------
-    lowest : float
-        Lowest eigenvalue (eV/A^2).
+    lowest : float or None
+        Lowest eigenvalue (eV/A^2); None where nothing may move.
     mode : NegativeMode or None
         None when it is not negative.
     """
+    if not basis.shape[1]:
+        return None, None
     values, vectors = np.linalg.eigh(basis.T @ hessian @ basis)
     lowest = float(values[0])
     if lowest >= -threshold:

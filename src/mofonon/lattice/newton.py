@@ -196,7 +196,9 @@ class TrustRegionNewton(Optimizer):
         if self.symmetry != "follow" or self.source == "model":
             return True
         if self._best is None:
-            return False  # it may be a saddle point: the Hessian of the first step says
+            if self.source != "given":
+                return False  # it may be a saddle point: the Hessian of the first step says
+            self._begin(self._look())
         self._learn(self._look())
         return self._mode_to_follow(0.0) is None
 

@@ -157,7 +157,6 @@ def relax(
 
     record = None
     if method == "newton" and 3 * len(atoms) <= MOST_DEGREES:
-        _check_stress(system, settings)
 
         def make_target(of: Atoms) -> Atoms | FrechetCellFilter:
             return _target(of, settings)
@@ -166,7 +165,6 @@ def relax(
             system, settings, make_target, follow, start, logfile
         )
     else:
-        _check_stress(system, settings)
         minimize = _MINIMIZERS["lbfgs" if method == "lbfgs" else "precon-lbfgs"]
         converged = minimize(_target(system, settings), fmax, max_steps, follow)
     n_evaluations = calculator.n_evaluations - before
@@ -262,9 +260,7 @@ def _logged(potential: PotentialSpec | BaseCalculator) -> LoggedCalculator:
     )
 
 
-def _check_stress(system: Atoms, settings: RelaxSettings) -> None:
-    if settings.cell == "fixed":
-        return
+def _check_stress(system: Atoms) -> None:
     system.get_potential_energy()
     if "stress" not in system.calc.results:
         raise PotentialError(
@@ -277,6 +273,8 @@ def _check_stress(system: Atoms, settings: RelaxSettings) -> None:
 def _target(system: Atoms, settings: RelaxSettings) -> Atoms | FrechetCellFilter:
     if settings.cell == "fixed":
         return system
+    if system.calc is not None:  # not for a candidate that is only looked at
+        _check_stress(system)
     return FrechetCellFilter(system, constant_volume=settings.cell == "fixed-volume")
 
 

@@ -307,3 +307,10 @@ def test_the_rational_shift_is_the_lowest_root_of_the_secular_equation():
     shift = rational_shift(values, slopes)
     assert shift < -0.3
     assert np.isclose(shift, np.sum(slopes**2 / (shift - values)))
+
+
+def test_a_single_atom_in_a_fixed_cell_has_nothing_to_relax():
+    result = relax(bulk("Al", a=4.0), EMT(), 1e-6, cell="fixed", method="newton")
+    assert result.second_order is not None
+    assert result.second_order.lowest_curvature is None
+    assert result.n_force_evaluations <= 2

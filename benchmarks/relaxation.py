@@ -1,0 +1,200 @@
+"""Evaluations and seconds of relaxations to 1e-6 eV/A: ours against ASE's.
+
+    python benchmarks/relaxation.py [FILE...] --model chgnet
+
+Each structure is relaxed, cell and positions, as it is and rattled by 0.01 A (seeded), by
+
+- newton: ``mofonon.lattice.relax`` with ``method="newton"``,
+- lbfgs: L-BFGS on FrechetCellFilter, as in the paper and in janus-core,
+- precon: ASE's PreconLBFGS (Exp); a crash of its line search is continued by L-BFGS,
+- fix-symmetry: symmetrised at 0.01 A, then L-BFGS under FixSymmetry,
+- fire: ASE's FIRE.
+
+All on the same primitive cell, potential and threshold, in one process. A count of a method
+that did not arrive within the steps allowed is a lower bound, marked with ``>``. Ratios are
+evaluations of L-BFGS over those of newton.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import STRUCTURES, save, set_threads
+
+set_threads()
+
+import numpy as np
+from ase import Atoms
+from ase.constraints import FixSymmetry
+from ase.filters import FrechetCellFilter
+from ase.optimize import FIRE
+from pymatgen.io.ase import AseAtomsAdaptor
+
+from mofonon.errors import RelaxationNotConverged
+from mofonon.lattice.relax import lbfgs, precon_lbfgs, relax
+from mofonon.potentials import LoggedCalculator, PotentialSpec, make_calculator
+from mofonon.structures import (
+    average_over_operations,
+    read_structure,
+    space_group,
+    to_primitive,
+)
+
+FMAX = 1e-6
+RATTLE = 0.01
+METHODS = ("newton", "lbfgs", "precon", "fix-symmetry", "fire")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One relaxation."""
+
+    converged: bool
+    evaluations: int
+    seconds: float
+    energy: float
+
+
+def by_newton(atoms: Atoms, calculator: LoggedCalculator, max_steps: int) -> tuple[bool, float]:
+    """Relax by ours."""
+    try:
+        result = relax(atoms, calculator, FMAX, method="newton", max_steps=max_steps)
+    except RelaxationNotConverged:
+        return False, float("nan")
+    return True, result.energy
+
+
+def by_ase(
+    minimize: Callable[..., bool],
+    atoms: Atoms,
+    calculator: LoggedCalculator,
+    max_steps: int,
+    *,
+    symmetric: bool = False,
+) -> tuple[bool, float]:
+    """Relax a cell filter by an optimizer of ASE."""
+    system = atoms.copy()
+    if symmetric:
+        structure, _ = average_over_operations(AseAtomsAdaptor.get_structure(system), 0.01)
+        system = AseAtomsAdaptor.get_atoms(structure, msonable=False)
+        system.set_constraint(FixSymmetry(system, symprec=1e-5))
+    system.calc = calculator
+    converged = minimize(FrechetCellFilter(system), FMAX, max_steps, lambda _: None)
+    return converged, float(system.get_potential_energy())
+
+
+def by_fire(
+    target: FrechetCellFilter, fmax: float, max_steps: int, _: Callable[[float], None]
+) -> bool:
+    """Relax by FIRE."""
+    return bool(FIRE(target, logfile=None).run(fmax=fmax, steps=max_steps))
+
+
+def run(method: str, atoms: Atoms, potential: object, max_steps: int) -> Outcome:
+    """Relax a structure by a method."""
+    calculator = LoggedCalculator(potential)
+    begin = time.perf_counter()
+    if method == "newton":
+        converged, energy = by_newton(atoms, calculator, max_steps)
+    else:
+        minimize = {"precon": precon_lbfgs, "fire": by_fire}.get(method, lbfgs)
+        converged, energy = by_ase(
+            minimize, atoms, calculator, max_steps, symmetric=method == "fix-symmetry"
+        )
+    seconds = time.perf_counter() - begin
+    return Outcome(converged, calculator.n_evaluations, seconds, energy)
+
+
+def variants(path: Path, seed: int) -> list[tuple[str, Atoms]]:
+    """Primitive cell as it is, and rattled."""
+    atoms = AseAtomsAdaptor.get_atoms(to_primitive(read_structure(path), 1e-5), msonable=False)
+    moves = np.random.default_rng(seed).normal(scale=RATTLE, size=atoms.positions.shape)
+    rattled = atoms.copy()
+    rattled.positions += moves
+    return [("CIF", atoms), ("rattled", rattled)]
+
+
+def entry(outcome: Outcome | None) -> str | None:
+    """Format evaluations and seconds, with > where it did not arrive."""
+    if outcome is None:
+        return None
+    return f"{'' if outcome.converged else '>'}{outcome.evaluations} ({outcome.seconds:.0f} s)"
+
+
+def row(name: str, kind: str, atoms: Atoms, found: dict[str, Outcome]) -> dict[str, Any]:
+    """One line of the table."""
+    symbol, _ = space_group(AseAtomsAdaptor.get_structure(atoms), 0.01)
+    ours, theirs = found["newton"], found["lbfgs"]
+    ratio = theirs.evaluations / ours.evaluations
+    # newton's count is a lower bound only where it failed, and then there is no ratio
+    shown = f"{'' if theirs.converged else '>'}{ratio:.1f}" if ours.converged else "failed"
+    return {
+        "structure": name,
+        "atoms": len(atoms),
+        "start": f"CIF, {symbol}" if kind == "CIF" else "rattled",
+        **{method: entry(found.get(method)) for method in METHODS},
+        "lbfgs/newton": shown,
+        "E(newton) - E(lbfgs) (eV/atom)": f"{(ours.energy - theirs.energy) / len(atoms):+.1e}",
+    }
+
+
+def mean_ratio(kind: str, found: list[dict[str, Outcome]]) -> str:
+    """Geometric mean and least ratio of a set, failures of newton named."""
+    arrived = [each for each in found if each["newton"].converged]
+    ratios = [each["lbfgs"].evaluations / each["newton"].evaluations for each in arrived]
+    if not ratios:
+        return f"{kind}: newton did not arrive"
+    mean = float(np.exp(np.mean(np.log(ratios))))
+    failed = len(found) - len(arrived)
+    return (
+        f"{kind}: geometric mean of lbfgs/newton {mean:.2f}, least {min(ratios):.2f}, over "
+        f"{len(ratios)} structures" + (f"; newton failed on {failed}" if failed else "")
+    )
+
+
+def main() -> None:
+    """Measure, print and keep a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("files", nargs="*", type=Path, help="Default: those that are shipped.")
+    parser.add_argument("--model", default="demo")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--kinds", nargs="+", default=["CIF", "rattled"])
+    parser.add_argument("--max-steps", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    methods = list(dict.fromkeys(["newton", "lbfgs", *arguments.methods]))
+    potential = make_calculator(PotentialSpec.from_name(arguments.model))
+    rows: list[dict[str, Any]] = []
+    outcomes: dict[str, list[dict[str, Outcome]]] = {kind: [] for kind in arguments.kinds}
+    for path in arguments.files or sorted(STRUCTURES.glob("*.cif")):
+        for kind, atoms in variants(path, arguments.seed):
+            if kind not in arguments.kinds:
+                continue
+            found = {
+                method: run(method, atoms, potential, arguments.max_steps) for method in methods
+            }
+            outcomes[kind].append(found)
+            rows.append(row(path.stem, kind, atoms, found))
+            print(rows[-1], flush=True)
+    notes = [mean_ratio(kind, found) for kind, found in outcomes.items() if found]
+    notes.append(
+        f"Potential: {arguments.model}. Evaluations (wall seconds) to {FMAX:.0e} eV/A; a > "
+        f"marks runs that had not arrived after {arguments.max_steps} steps."
+    )
+    save(
+        "relaxation",
+        "Relaxation of cell and positions",
+        notes,
+        {"Evaluations and seconds": rows},
+    )
+
+
+if __name__ == "__main__":
+    main()
