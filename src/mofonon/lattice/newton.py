@@ -274,7 +274,8 @@ class TrustRegionNewton(Optimizer):
             self.hessian = model_hessian(coordinates.atoms, length)
 
     def _wants_differences(self) -> bool:
-        if self.source != "finite-difference" or self.n_hessian_evaluations:
+        nothing_free = not self._full.shape[1]
+        if self.source != "finite-difference" or self.n_hessian_evaluations or nothing_free:
             return False
         return (
             self._largest(self._here().gradient) < DIFFERENCES_BELOW
