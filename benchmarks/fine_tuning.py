@@ -35,9 +35,11 @@ from mofonon.training.metrics import SetErrors, set_errors
 from mofonon.training.predict import labels_of, predict
 from mofonon.training.schemas import PotentialDoc
 
+SOFT_THZ = 15.0
+
 COMMON: dict[str, Any] = {
     "foundation": "demo",
-    "max_epochs": 40,
+    "max_epochs": 30,
     "batch_size": 4,
     "valid_batch_size": 4,
     "lr": 0.005,
@@ -65,7 +67,7 @@ def killed(work: Path) -> PotentialDoc:
     """Train once more in another folder, killed at a random epoch, and run again."""
     os.environ["MOFONON_CHECKPOINTS"] = str(work / "killed")
     ready = maker("killed", work).prepare(work)
-    epoch = random.SystemRandom().randint(5, 30)
+    epoch = random.SystemRandom().randint(5, 20)
     if not ready.folder.finished.exists():
         process = subprocess.Popen(  # noqa: S603 - this program
             [sys.executable, __file__, "--work", str(work), "killed-child"]
@@ -118,23 +120,67 @@ def head_specs(kind: str, doc: PotentialDoc) -> dict[str, PotentialSpec]:
     }
 
 
-def gamma_frequencies(spec: PotentialSpec | None, cif: Path) -> Any:
-    """Frequencies at Gamma (THz) in the teacher's geometry; None is teacher + D3."""
+def teacher_with_dispersion() -> Any:
+    """Make the calculator behind the labels, for ``mofonon phonons --model``."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-    import numpy as np
-    from distill_demo_model import harmonic_phonons
-    from fine_tuning_frames import reference_mof, teacher_with_dispersion
+    from ase.calculators.mixing import SumCalculator
+    from distill_demo_model import make_teacher
 
-    calculator = make_calculator(spec) if spec else teacher_with_dispersion()
-    atoms = reference_mof(cif.parents[1], cif.name.split(".")[0])
-    phonon = harmonic_phonons(atoms, calculator, distance=0.02)
-    return np.sort(phonon.get_frequencies([0, 0, 0]))
+    from mofonon.potentials.factory import d3_calculator
+
+    return SumCalculator([make_teacher(), d3_calculator()])
+
+
+def phonons(doc: PotentialDoc, cif: Path, work: Path) -> None:
+    """Compare frequencies of foundation and new head with the teacher's, by the command."""
+    import numpy as np
+
+    from mofonon.arrays import EncodedArray
+    from mofonon.store import get_document, open_store
+
+    potentials = {
+        "teacher + D3": ["--model", "fine_tuning:teacher_with_dispersion"],
+        "foundation": ["--model", "demo"],
+        "foundation + D3": ["--model", "demo", "--dispersion", "d3bj"],
+        f"new head {doc.head}": ["--model", str(doc.potential_spec.model), "--head", doc.head],
+    }
+    folder = Path(__file__).parent
+    environment = {**os.environ, "MOFONON_STORE": str(work / "store")}
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+    found = {}
+    for name, model in potentials.items():
+        command = [sys.executable, "-c", "from mofonon.cli import main; main()", "phonons"]
+        command += [str(cif), *model, "--no-relax", "--supercell", "1,1,1", "--mesh", "2,2,2"]
+        command += ["--displacement", "0.02", "--plus-minus", "yes", "--json", "--primitive"]
+        command += ["--output", str(work / "phonons")]
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, env=environment, stdout=subprocess.PIPE, check=True, text=True
+        )
+        store = open_store(work / "store")
+        identity = json.loads(done.stdout)["document_id"]
+        arrays = get_document(store, identity, with_arrays=True)["arrays"]
+        encoded = arrays["frequencies"]
+        if isinstance(encoded, dict):
+            encoded = EncodedArray.from_dict(encoded)
+        found[name] = np.sort(encoded.decode(), axis=-1)
+    reference = found.pop("teacher + D3")
+    for name, values in found.items():
+        difference = values - reference
+        soft = reference < SOFT_THZ
+        print(
+            f"{cif.stem:14s} {name:22s} frequency RMSD {np.sqrt(np.mean(difference**2)):6.3f} "
+            f"THz, below {SOFT_THZ} THz {np.sqrt(np.mean(difference[soft] ** 2)):6.3f} THz",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--work", type=Path, required=True, help="frames, models, results")
-    parser.add_argument("what", nargs="+", help="multihead, naive, killed")
+    parser.add_argument("what", nargs="+", help="multihead, naive, killed, phonons")
+    parser.add_argument("--cif", type=Path, nargs="*", default=[], help="for phonons")
     options = parser.parse_args()
     work = options.work.resolve()
     warnings.filterwarnings("ignore")
@@ -148,6 +194,10 @@ if __name__ == "__main__":
     results = {"foundation": measure(PotentialSpec(family="demo"), work)}
     print_errors("foundation", results["foundation"])
     for kind in options.what:
+        if kind == "phonons":
+            for cif in options.cif:
+                phonons(train("multihead", work), cif.resolve(), work)
+            continue
         doc = killed(work) if kind == "killed" else train(kind, work)
         print(kind, doc.potential_spec.model, "epoch", doc.best_epoch, doc.notes, doc.warnings)
         print(f"{doc.seconds:.0f} s", flush=True)

@@ -14,9 +14,12 @@ from mofonon.cli import (
     compare,
     dataset,
     doctor,
+    evaluate,
     expansion_md,
+    finetune,
     init,
     label,
+    model,
     phonons,
     qha,
     query,
@@ -44,6 +47,9 @@ app.command("submit")(campaign.submit)
 app.command("status")(campaign.status)
 app.command("retry")(campaign.retry)
 app.add_typer(campaign.campaign_app)
+app.command("finetune")(finetune.finetune)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(model.app)
 app.command("init")(init.init)
 app.command("select")(select.select)
 app.command("coverage")(select.coverage)

@@ -25,6 +25,7 @@ _UNITS = {
     "displacements": "force evaluations",
     "mesh": "q-points",
     "bands": "segments",
+    "fine-tuning": "epochs",
 }
 
 
@@ -98,7 +99,7 @@ class ProgressBar:
     def _print(self, report: Report) -> None:
         """Print a line at the start of a stage, and now and then where it evaluates forces."""
         step = 0
-        if report.stage in ("relax", "displacements"):
+        if report.stage in ("relax", "displacements", "fine-tuning"):
             step = 10 * report.done // report.total if report.total else report.done // 50
         if (report.stage, step) == self._last_line:
             return

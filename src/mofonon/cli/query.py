@@ -86,6 +86,8 @@ HEADERS = {
 }
 #: Columns of the default table of each kind of document.
 DEFAULT_COLUMNS = {
+    "model": "document_id,name,mode,head,best_epoch,n_starts,seconds,completed_at",
+    "evaluation": "document_id,sets,aligned,seconds,completed_at",
     "phonons": "document_id,formula_pretty,nsites,space_group.symbol,min_frequency,"
     "has_imaginary_modes,thermal.zero_point_energy,thermal.heat_capacity_300K,"
     "potential.label,completed_at",
@@ -142,6 +144,8 @@ def query(
             "sample",
             "dataset",
             "labels",
+            "model",
+            "evaluation",
         ]
         | None,
         typer.Option(

@@ -121,7 +121,7 @@ def farthest_frames(
     from mofonon.structures.farthest_point import farthest_point_sampling
     from mofonon.structures.fingerprints import FingerprintSpec
 
-    points = describe_frames(frames, FingerprintSpec(potential=foundation))
+    points = describe_frames(frames, FingerprintSpec(potential=foundation))[:, 0]
     chosen = farthest_point_sampling(points, n_samples).indices.tolist()
     if len(chosen) < n_samples:
         raise TrainingDataError(

@@ -1,0 +1,122 @@
+"""From labelled frames to a model, its card, its errors, and phonons with its head."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mofonon.arrays import EncodedArray
+from mofonon.provenance import file_sha256
+from mofonon.store import get_document, open_store
+from support.labelled import FACTOR, STRUCTURE, write_dataset
+
+pytestmark = pytest.mark.slow
+
+
+def frequencies(store: Path, document_id: str) -> np.ndarray:
+    encoded = get_document(open_store(store), document_id, with_arrays=True)["arrays"][
+        "frequencies"
+    ]
+    if isinstance(encoded, dict):
+        encoded = EncodedArray.from_dict(encoded)
+    return np.sort(encoded.decode(), axis=-1)
+
+
+def test_from_frames_to_phonons(mofonon, tmp_path):
+    """A model fine-tuned here has phonons nearer to the labels' than the foundation's.
+
+    The labels' force constants are the foundation's times 1.2, so that the frequencies to
+    reach are known: the foundation's times the square root of that.
+    """
+    frames = write_dataset(tmp_path / "frames", (24, 4, 6))
+    store = {"MOFONON_MODELS": str(tmp_path / "models")}
+    done = mofonon(
+        *("finetune", frames, "--foundation", "demo", "--replay", frames / "replay.extxyz"),
+        *("--max-epochs", 12, "--batch-size", 4, "--lr", 0.004, "--ema-decay", 0.9),
+        *("--name", "tiny", "--output", tmp_path / "out", "--json"),
+        **store,
+    )
+    found = json.loads(done.stdout)
+    assert found["heads"] == ["pt_head", "pbe_d3"]
+    errors = {e["part"]: e for e in found["errors"]}
+    before, after = (errors["test"][key]["forces"]["rmse"] for key in ("before", "after"))
+    assert after < before / 2
+    assert "not for science" in found["notice"]
+    sha256 = found["model"].removeprefix("sha256:")
+    assert file_sha256(tmp_path / "out" / "tiny.model") == sha256
+    assert (tmp_path / "out" / "figures" / "tiny-learning-curves.png").stat().st_size > 10_000
+    card = (tmp_path / "out" / "tiny.md").read_text()
+    assert "fine-tuned from: distilled demo model, not for science" in card
+
+    again = mofonon(
+        *("finetune", frames, "--foundation", "demo", "--replay", frames / "replay.extxyz"),
+        *("--max-epochs", 12, "--batch-size", 4, "--lr", 0.004, "--ema-decay", 0.9),
+        *("--name", "tiny", "--output", tmp_path / "out"),
+        **store,
+    )
+    assert "already computed" in again.stderr
+
+    listed = json.loads(mofonon("model", "list", "--json").stdout)
+    assert [row["name"] for row in listed] == ["tiny"]
+    mofonon("model", "export", "tiny", "--output", tmp_path / "exported")
+    assert file_sha256(tmp_path / "exported" / "tiny.model") == sha256
+    assert "# tiny" in mofonon("model", "card", sha256[:10]).stdout
+
+    rmsd = {}
+    common = ("--supercell", "1 1 1", "--mesh", "2", "--no-relax", "--json")
+    # from the store, into a folder that has no models yet
+    new = ("--model", found["model"], "--head", "pbe_d3")
+    for name, model in (("foundation", ("--model", "demo")), ("new", new)):
+        out = json.loads(
+            mofonon(
+                *("phonons", STRUCTURE, *model, *common, "--output", tmp_path / name),
+                MOFONON_MODELS=str(tmp_path / "other"),
+            ).stdout
+        )
+        rmsd[name] = frequencies(tmp_path / "store", out["document_id"])
+    wanted = FACTOR**0.5 * rmsd["foundation"]
+    distance = {n: float(np.sqrt(np.mean((f - wanted) ** 2))) for n, f in rmsd.items()}
+    assert distance["new"] < 0.5 * distance["foundation"]
+    assert [path.name for path in (tmp_path / "other").glob("*.model")] == [f"{sha256}.model"]
+
+
+def test_evaluation_by_the_command(mofonon, tmp_path):
+    frames = write_dataset(tmp_path / "frames")
+    done = mofonon(
+        *("evaluate", "demo+none", "d3=demo", "--frames", f"train={frames}/train.extxyz"),
+        *("--frames", f"test={frames}/test.extxyz", "--output", tmp_path / "out"),
+        *("--speed-frames", "1", "--json"),
+    )
+    found = json.loads(done.stdout)
+    assert found["sets"] == {"train": 12, "test": 4}
+    assert len(found["evaluations"]) == 4
+    assert found["speed"][-1]["potential"] == "D3(BJ) alone"
+    assert all(Path(path).is_file() for path in found["figures"])
+    table = mofonon(
+        *("evaluate", "demo+none", "d3=demo", "--frames", f"train={frames}/train.extxyz"),
+        *("--frames", f"test={frames}/test.extxyz", "--output", tmp_path / "out"),
+        *("--speed-frames", "1", "--by", "element"),
+    )
+    assert "already computed" in table.stderr
+    assert "Zn" in table.stdout
+
+
+def test_a_dry_run_prints_the_options_of_mace(mofonon, tmp_path):
+    frames = write_dataset(tmp_path / "frames")
+    arguments = ("finetune", frames, "--foundation", "demo", "--dry-run")
+    arguments += ("--replay", frames / "replay.extxyz", "--batch-size", 2)
+    plain = mofonon(*arguments).stdout
+    assert "force_mh_ft_lr: true" in plain
+    assert "mofonon.training.mace_cli" in plain
+
+
+def test_bad_data_is_an_error_with_a_remedy(mofonon, tmp_path):
+    (tmp_path / "train.extxyz").write_text("nonsense")
+    (tmp_path / "valid.extxyz").write_text("nonsense")
+    done = mofonon(
+        *("finetune", tmp_path, "--mode", "naive", "--foundation", "demo"), check=False
+    )
+    assert done.returncode == 1
+    assert "cannot be read as labelled frames" in done.stderr
+    assert "Traceback" not in done.stderr
