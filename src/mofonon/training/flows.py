@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from jobflow import Maker, job
 
 from mofonon.arrays import EncodedArray
-from mofonon.training.frames import TrainingSet
 from mofonon.training.launch import Launch
-from mofonon.training.prepare import LabelledParts, PreparedTraining, prepare
+from mofonon.training.prepare import DataSet, LabelledParts, PreparedTraining, prepare
 from mofonon.training.schemas import PotentialDoc
 from mofonon.training.spec import FineTuneSpec
 
@@ -33,6 +30,8 @@ class FineTuneMaker(Maker):
     with_dispersion : bool
         Whether the labels contain dispersion (the paper's do): then none is added to the
         potential in calculations.
+    split : str
+        Split of a DatasetDoc: random, fps or by-mof.
 
     Examples
     --------
@@ -45,19 +44,19 @@ class FineTuneMaker(Maker):
     spec: FineTuneSpec = field(default_factory=lambda: FineTuneSpec(replay="mp"))
     launch: Launch = field(default_factory=Launch)
     with_dispersion: bool = True
+    split: str = "random"
 
     @job(data=[EncodedArray], output_schema=PotentialDoc)
-    def make(
-        self, dataset: TrainingSet | str | Path | dict[str, Any], prev_dir: str | None = None
-    ) -> PotentialDoc:
+    def make(self, dataset: DataSet, prev_dir: str | None = None) -> PotentialDoc:
         """Train.
 
         Parameters
         ----------
-        dataset : TrainingSet, path or dict
-            Files; a folder with ``train.extxyz``, ``valid.extxyz`` and ``test.extxyz``; or
-            lists of labelled frames (``LabelFrame`` or ASE Atoms) under these names, with
-            ``dataset_id`` and ``notice`` where they have them.
+        dataset : DatasetDoc, TrainingSet, path or dict
+            A document of the dataset stage, of which ``split`` is taken; files; a folder with
+            ``train.extxyz``, ``valid.extxyz`` and ``test.extxyz``; or lists of labelled frames
+            (``LabelFrame`` or ASE Atoms) under these names, with ``dataset_id`` and ``notice``
+            where they have them.
         prev_dir : str, optional
             Not used; there for composition with atomate2's Makers.
 
@@ -71,9 +70,9 @@ class FineTuneMaker(Maker):
         del prev_dir
         return run_training(self.prepare(dataset), self.name, self.with_dispersion)
 
-    def prepare(self, dataset: TrainingSet | str | Path | dict[str, Any]) -> PreparedTraining:
+    def prepare(self, dataset: DataSet) -> PreparedTraining:
         """Check data and settings and write the files, without starting mace."""
-        return prepare(self.spec, LabelledParts.load(dataset), self.launch)
+        return prepare(self.spec, LabelledParts.load(dataset, self.split), self.launch)
 
 
 def run_training(

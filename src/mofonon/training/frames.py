@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
@@ -23,7 +23,7 @@ ENERGY, FORCES, STRESS = "REF_energy", "REF_forces", "REF_stress"
 #: What mace gives the weight of a frame in the loss by; its ``config_weight`` has no effect.
 FRAME_WEIGHTS = ("config_energy_weight", "config_forces_weight", "config_stress_weight")
 
-PARTS = ("train", "valid", "test")
+PARTS: tuple[Literal["train", "valid", "test"], ...] = ("train", "valid", "test")
 
 
 class TrainingSet(BaseModel):
@@ -119,7 +119,8 @@ def has_stress(frames: Sequence[Atoms]) -> bool:
 
 def _normalised(frame: Atoms, number: int, source: str) -> Atoms:
     """Copy of a frame with nothing but the labels and plain information."""
-    info = {k: v for k, v in frame.info.items() if k not in (ENERGY, STRESS)}
+    left_out = (ENERGY, STRESS, "config_weight")
+    info = {k: v for k, v in frame.info.items() if k not in left_out}
     results = dict(frame.calc.results) if frame.calc is not None else {}
     energy = frame.info.get(ENERGY, results.get("energy"))
     forces = frame.arrays.get(FORCES, results.get("forces"))
@@ -135,9 +136,9 @@ def _normalised(frame: Atoms, number: int, source: str) -> Atoms:
             f"{where} is marked IsolatedAtom, by which mace replaces the E0s of the head",
             "leave it out and give its energy in E0s",
         )
-    if "config_weight" in info:
+    if float(frame.info.get("config_weight", 1.0)) != 1:
         raise TrainingDataError(
-            f"{where} has a config_weight, which has no effect in mace",
+            f"{where} has a config_weight other than 1, which has no effect in mace",
             f"use {', '.join(FRAME_WEIGHTS)}",
         )
     atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)

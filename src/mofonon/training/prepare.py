@@ -11,6 +11,7 @@ from typing import Any
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from mofonon.dataset.schemas import DatasetDoc
 from mofonon.errors import TrainingDataError
 from mofonon.potentials import (
     PotentialDescription,
@@ -23,6 +24,7 @@ from mofonon.provenance import content_hash
 from mofonon.settings import get_settings
 from mofonon.training.effective import ExpectedSettings
 from mofonon.training.frames import (
+    PARTS,
     TrainingSet,
     elements_of,
     fitted_energies,
@@ -39,8 +41,9 @@ from mofonon.training.replay import ReplaySet, select_replay
 from mofonon.training.run import TrainingFolder
 from mofonon.training.spec import ONLY_HEAD, REPLAY_HEAD, FineTuneSpec
 
-#: Frames by part, a TrainingSet, or a folder with train.extxyz, valid.extxyz and test.extxyz.
-DataSet = TrainingSet | str | Path | Mapping[str, Any]
+#: A dataset document, frames by part, a TrainingSet, or a folder with train.extxyz,
+#: valid.extxyz and test.extxyz.
+DataSet = DatasetDoc | TrainingSet | str | Path | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,25 @@ class LabelledParts:
     notice: str | None = None
 
     @classmethod
-    def load(cls, dataset: DataSet) -> LabelledParts:
+    def load(cls, dataset: DataSet, split: str = "random") -> LabelledParts:
         """Read a data set.
+
+        Parameters
+        ----------
+        dataset : DatasetDoc, TrainingSet, path or mapping
+            The data.
+        split : str
+            Split of a DatasetDoc: random, fps or by-mof.
 
         Raises
         ------
         TrainingDataError
             When frames to train on or to validate with are missing, or labels are incomplete.
         """
+        if isinstance(dataset, Mapping) and "splits" in dataset:
+            dataset = DatasetDoc.model_validate(dataset)
+        if isinstance(dataset, DatasetDoc):
+            return cls._of_document(dataset, split)
         if isinstance(dataset, Mapping) and "train" in dataset:
             dataset_id, notice = dataset.get("dataset_id"), dataset.get("notice")
             if isinstance(dataset["train"], str | Path):
@@ -89,6 +103,12 @@ class LabelledParts:
             (str(f.info["notice"]) for f in parts["train"] if f.info.get("notice")), None
         )
         return cls(parts, dataset_id, notice)
+
+    @classmethod
+    def _of_document(cls, doc: DatasetDoc, split: str) -> LabelledParts:
+        parts: dict[str, Any] = {part: doc.part(split, part) for part in PARTS}
+        mapping = {"dataset_id": doc.calculation_id, "notice": doc.notice}
+        return cls.load({**parts, **mapping})
 
     @property
     def elements(self) -> list[str]:

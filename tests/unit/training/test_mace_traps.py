@@ -201,7 +201,9 @@ def test_a_config_weight_is_refused(dataset, tmp_path):
     frames = read_frames(dataset / "train.extxyz")
     frames[0].info["config_weight"] = 3.0
     write_frames(tmp_path / "weighted.extxyz", frames)
-    with pytest.raises(TrainingDataError, match="config_weight, which has no effect"):
+    with pytest.raises(
+        TrainingDataError, match="config_weight other than 1, which has no effect"
+    ):
         read_frames(tmp_path / "weighted.extxyz")
     assert all(name.startswith("config_") for name in FRAME_WEIGHTS)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from mofonon.dataset.schemas import DatasetDoc
 from mofonon.errors import (
     MissingDependencyError,
     SettingsError,
@@ -121,6 +122,43 @@ def test_labels_of_dft_documents_are_taken(dataset):
     for mine, theirs in zip(parts.parts["train"], frames, strict=True):
         assert np.allclose(mine.arrays["REF_forces"], theirs.arrays["REF_forces"])
         assert np.allclose(mine.info["REF_stress"], theirs.info["REF_stress"])
+
+
+def test_a_dataset_document_and_its_export_train_alike(dataset, tmp_path):
+    """Both ways from the dataset stage give the same frames, hence the same training."""
+    from mofonon.dataset.extxyz import write_extxyz
+    from mofonon.dft.schemas import LabelFrame
+
+    frames = [
+        LabelFrame.from_arrays(
+            frame,
+            frame.info["REF_energy"],
+            frame.arrays["REF_forces"],
+            frame.info["REF_stress"].reshape(3, 3),
+            mof_id="Zn(CN)2",
+            origin="md",
+        )
+        for frame in read_frames(dataset / "train.extxyz")
+    ]
+    parts = {"train": frames[:6], "valid": frames[6:9], "test": frames[9:]}
+    for part, members in parts.items():
+        write_extxyz(tmp_path / f"{part}.xyz", members, head="pbe_d3")
+
+    class Document(DatasetDoc):
+        def part(self, split, part):
+            assert split == "by-mof"
+            return parts[part]
+
+    document = Document.model_construct(calculation_id="abc", notice=None)
+    of_document = LabelledParts.load(document, "by-mof")
+    of_files = LabelledParts.load(tmp_path)
+    assert of_document.dataset_id == "abc"
+    for part, members in of_document.parts.items():
+        for mine, theirs in zip(members, of_files.parts[part], strict=True):
+            assert np.allclose(mine.positions, theirs.positions, atol=1e-9)
+            assert np.allclose(mine.arrays["REF_forces"], theirs.arrays["REF_forces"])
+            assert np.allclose(mine.info["REF_stress"], theirs.info["REF_stress"])
+            assert mine.info["REF_energy"] == pytest.approx(theirs.info["REF_energy"])
 
 
 def test_replay_frames_are_the_farthest_ones(dataset, tmp_path):
