@@ -1,18 +1,32 @@
 """What a worker runs for each job: ``python -m mofonon.campaign.execute FOLDER``.
 
-It does what ``jf execution run`` does without importing its command line, and gives each of
-several jobs that share an allocation a GPU of its own.
+It does what ``jf execution run`` does without importing its command line. Two things more:
+
+- Several jobs that share an allocation get a GPU each (``MOFONON_ONE_GPU``).
+- Jobs of one allocation share the seconds that importing takes (``MOFONON_WARM``): the first
+  starts a process that imports once and forks for each job; later ones hand it their folder,
+  environment and output streams over a socket. The process ends with its allocation, or when
+  no job came for a while.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
+import socket
+import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+_IDLE_SECONDS = 300
+_START_SECONDS = 120
+_LONGEST_MESSAGE = 1 << 20
 #: Kept open for the life of the process: the lock on its GPU.
 _LOCKS: list[IO[str]] = []
 
@@ -36,10 +50,8 @@ def claim_device() -> str | None:
     devices = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     if not os.environ.get("MOFONON_ONE_GPU") or len(devices) < 2:
         return None
-    allocation = os.environ.get("SLURM_JOB_ID", "local")
     for device in devices:
-        path = Path(tempfile.gettempdir()) / f"mofonon-{os.getuid()}-{allocation}-{device}.lock"
-        lock = path.open("w", encoding="utf-8")
+        lock = _private_path(f"gpu-{device}.lock").open("w", encoding="utf-8")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -56,7 +68,7 @@ def claim_device() -> str | None:
     )
 
 
-def main() -> None:
+def run(folder: str) -> None:
     """Run the job of a folder that jobflow-remote has prepared."""
     claim_device()
     from mofonon.cli.options import set_threads
@@ -64,8 +76,161 @@ def main() -> None:
     set_threads(None)
     from jobflow_remote.jobs.run import run_remote_job
 
-    run_remote_job(sys.argv[1])
+    run_remote_job(folder)
+
+
+def run_warm(folder: str) -> int:
+    """Run the job in a fork of the warm process of this allocation; its exit status.
+
+    Where the warm process cannot be reached the job runs here.
+    """
+    path = _private_path("warm.socket")
+    connection = _connect(path) or _start_server(path)
+    if connection is None:
+        run(folder)
+        return 0
+    with connection:
+        message = json.dumps({"folder": folder, "environment": dict(os.environ)}).encode()
+        header = len(message).to_bytes(8, "big")
+        socket.send_fds(connection, [header], [1, 2])
+        connection.sendall(message)
+        answer = connection.recv(1)
+    return answer[0] if answer else 1
+
+
+def serve(path: str) -> None:
+    """Be the warm process: import once, fork for each job."""
+    import signal
+
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen(64)
+    server.settimeout(_IDLE_SECONDS)
+    _import_all()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+    try:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except TimeoutError:
+                return
+            if os.fork() == 0:
+                server.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _serve_one(connection)
+            connection.close()
+    finally:
+        with suppress(FileNotFoundError):
+            Path(path).unlink()
+
+
+def _serve_one(connection: socket.socket) -> None:
+    """Run one job, in a fork of the warm process; does not return."""
+    status = 1
+    try:
+        header, descriptors, _, _ = socket.recv_fds(connection, 8, 2)
+        length = int.from_bytes(header, "big")
+        message = b""
+        while len(message) < min(length, _LONGEST_MESSAGE):
+            message += connection.recv(length - len(message))
+        asked = json.loads(message)
+        for number, descriptor in zip((1, 2), descriptors, strict=True):
+            os.dup2(descriptor, number)
+        os.environ.clear()
+        os.environ.update(asked["environment"])
+        os.chdir(asked["folder"])
+        run(asked["folder"])
+        status = 0
+    except BaseException:  # noqa: BLE001 - whatever it is, it is the job's, not the server's
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with suppress(OSError):
+            connection.sendall(bytes([status]))
+        os._exit(status)
+
+
+def _import_all() -> None:
+    """Import what jobs need; nothing that starts threads or touches a GPU."""
+    import importlib
+
+    from mofonon.cli.options import set_threads
+
+    set_threads(None)
+    for name in (
+        "jobflow_remote.jobs.run",
+        "mofonon.lattice.bulk_modulus",
+        "mofonon.lattice.flows",
+        "mofonon.lattice.qha",
+        "mofonon.lattice.stabilize",
+        "mofonon.campaign.report",
+    ):
+        importlib.import_module(name)
+
+
+def _connect(path: Path) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(path))
+    except OSError:
+        connection.close()
+        return None
+    return connection
+
+
+def _start_server(path: Path) -> socket.socket | None:
+    """Start the warm process, unless another job is doing that, and connect to it."""
+    with _private_path("warm.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        connection = _connect(path)
+        if connection is not None:
+            return connection
+        with suppress(FileNotFoundError):
+            path.unlink()
+        subprocess.Popen(
+            [sys.executable, "-m", "mofonon.campaign.execute", "--serve", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end:
+            connection = _connect(path)
+            if connection is not None:
+                return connection
+            time.sleep(0.05)
+    return None
+
+
+def _private_path(name: str) -> Path:
+    """Path in a folder of this user and allocation that nobody else can enter.
+
+    The Python and the source are part of it: an allocation may serve two environments.
+    """
+    allocation = os.environ.get("SLURM_JOB_ID", f"local-{os.getsid(0)}")
+    source = hashlib.sha256(f"{sys.executable} {__file__}".encode()).hexdigest()[:8]
+    folder = Path(tempfile.gettempdir()) / f"mofonon-{os.getuid()}-{allocation}-{source}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+        raise PermissionError(f"{folder} is not private")
+    return folder / name
+
+
+def main() -> int:
+    """Run a job, in the warm process where that is asked for; or be that process."""
+    if sys.argv[1] == "--serve":
+        serve(sys.argv[2])
+        return 0
+    if os.environ.get("MOFONON_WARM"):
+        return run_warm(sys.argv[1])
+    run(sys.argv[1])
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

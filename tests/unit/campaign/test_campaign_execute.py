@@ -1,0 +1,82 @@
+"""How a worker runs a job: one GPU each, one import for all."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from jobflow import JobStore
+from maggma.stores import JSONStore
+from monty.serialization import dumpfn, loadfn
+
+from mofonon.campaign import execute
+from mofonon.errors import CampaignError
+from support.jobs import where_am_i
+
+
+@pytest.fixture(autouse=True)
+def _an_allocation(monkeypatch, tmp_path):
+    monkeypatch.setenv("SLURM_JOB_ID", f"test-{os.getpid()}-{tmp_path.name}")
+    monkeypatch.setenv("TMPDIR", "/tmp")  # noqa: S108 - a short path, for a socket
+    monkeypatch.setattr(execute, "_LOCKS", [])
+
+
+def _claim():
+    code = "from mofonon.campaign.execute import claim_device as c; print(c()); input()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_jobs_of_an_allocation_get_a_device_each(monkeypatch):
+    monkeypatch.setenv("MOFONON_ONE_GPU", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    jobs = [_claim(), _claim()]
+    assert sorted(job.stdout.readline().strip() for job in jobs) == ["4", "7"]
+    with pytest.raises(CampaignError, match="all 2 GPUs of the allocation are taken"):
+        execute.claim_device()
+    jobs[0].kill()
+    jobs[0].wait()
+    assert execute.claim_device() in ("4", "7")  # that of the killed one
+    jobs[1].communicate("\n")
+
+
+def test_one_device_or_no_wish_changes_nothing(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert execute.claim_device() is None
+    monkeypatch.setenv("MOFONON_ONE_GPU", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert execute.claim_device() is None
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+@pytest.mark.slow
+def test_warm_jobs_share_a_process_and_nothing_else(tmp_path):
+    outputs = []
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        made = where_am_i(number == 1)
+        store = JobStore(JSONStore("store.json", read_only=False))
+        dumpfn({"job": made, "store": store}, folder / "jfremote_in.json")
+        (folder / "store.json").write_text("[]")
+        done = subprocess.run(
+            [sys.executable, "-m", "mofonon.campaign.execute", str(folder)],
+            env={**os.environ, "MOFONON_WARM": "1", "MARK": str(number)},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "on stdout" in done.stdout, done.stderr
+        assert done.returncode == (number == 1)
+        if number != 1:
+            result = loadfn(folder / "jfremote_out.json", cls=None)
+            assert result["error"] is None, result["error"]
+            outputs.append(json.loads((folder / "store.json").read_text())[0]["output"])
+    assert [each["mark"] for each in outputs] == ["0", "2"]
+    assert [each["folder"] for each in outputs] == [str(tmp_path / "0"), str(tmp_path / "2")]
+    server = outputs[0]["parent"]
+    assert outputs[1]["parent"] == server
+    os.kill(server, 15)
