@@ -139,9 +139,9 @@ def without_credentials(text: str, *, whole: bool = False) -> str:
 
 def build_indexes(store: JobStore) -> None:
     """Index what documents are looked for by; MongoDB only, quick where they are there."""
-    collection = getattr(store.docs_store, "_collection", None)
-    if collection is None or isinstance(collection, _monty_collection()):
+    if not _is_mongo(store):
         return
+    collection = store.docs_store._collection  # noqa: SLF001 - maggma's indexes have one key
     for keys in (
         [("uuid", 1), ("index", -1)],
         [("output.@class", 1), ("output.completed_at", -1)],
@@ -151,10 +151,13 @@ def build_indexes(store: JobStore) -> None:
         collection.create_index(keys, background=True)
 
 
-def _monty_collection() -> Any:
-    from montydb.collection import MontyCollection
+def _is_mongo(store: JobStore) -> bool:
+    """Whether documents are in a MongoDB, which sorts and has indexes."""
+    from maggma.stores.mongolike import MongoStore, MontyStore
 
-    return MontyCollection
+    return isinstance(store.docs_store, MongoStore) and not isinstance(
+        store.docs_store, MontyStore
+    )
 
 
 def find_documents(
@@ -193,7 +196,12 @@ def find_documents(
     wanted = None
     if properties is not None:
         wanted = ["uuid", "output.completed_at", *(prefix_field(name) for name in properties)]
-    # sorted here: MontyDB's sort reads everything anyway, and MongoDB has an index on uuid only
+    if _is_mongo(store):
+        newest = {"output.completed_at": -1}  # an index: see build_indexes
+        for entry in store.docs_store.query(query, wanted, sort=newest, limit=limit):
+            yield {**entry.get("output", {}), "document_id": entry["uuid"]}
+        return
+    # sorted here: MontyDB's sort reads everything anyway
     found = list(store.docs_store.query(query, wanted))
     found.sort(key=lambda entry: str(entry.get("output", {}).get("completed_at")), reverse=True)
     for entry in found[: limit or None]:

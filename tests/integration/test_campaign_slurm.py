@@ -1,15 +1,12 @@
 """A campaign through jobflow-remote on a real SLURM, with documents in a real MongoDB."""
 
 import json
-import os
 
 import pytest
 from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from support.cluster import PASSWORD, Cluster, running_cluster
-from support.mongod import find_mongod
-from support.slurm import slurm_is_installed
+from support.cluster import PASSWORD, Cluster, require_cluster, running_cluster
 
 pytestmark = [pytest.mark.slurm, pytest.mark.mongo, pytest.mark.slow]
 
@@ -33,11 +30,7 @@ OPTIONS = ("--allow-import", "support")
 
 @pytest.fixture(scope="module")
 def cluster():
-    if find_mongod() is None or not slurm_is_installed():
-        reason = "no mongod or no SLURM: apt-get install slurm-wlm munge"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_cluster()
     with running_cluster() as running:
         folder = running.folder / "structures"
         folder.mkdir()

