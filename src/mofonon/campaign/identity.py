@@ -97,7 +97,8 @@ def renamed(value: Any, names: Mapping[str, str]) -> Any:
         changed = {
             name: new
             for name, old in fields.items()
-            if isinstance(old, str | list | tuple | dict) and (new := renamed(old, names)) != old
+            if isinstance(old, str | list | tuple | dict)
+            and (new := renamed(old, names)) != old
         }
         return value.model_copy(update=changed) if changed else value
     return value

@@ -63,12 +63,13 @@ class LocalRun:
         done = finished_jobs(self.store, ids)
         failed = failures(self.store, self.campaign)
         states = []
-        news = False
+        executed: set[str] = set()
         for unit in units:
-            if unit.is_report and news:
-                done -= set(unit.job_ids)  # it gathers what was computed since
+            if unit.needs & executed:
+                done -= {job.uuid for job in unit.jobs}  # made of what is not current any more
             state = self._run_unit(unit, done, failed)
-            news = news or (state.state == "done" and not state.reused)
+            if state.state == "done" and not state.reused:
+                executed |= {job.uuid for job in unit.jobs}
             states.append(state)
         return states
 
@@ -159,11 +160,9 @@ def _earlier_failure(
     unit: Unit, failed: dict[str, dict[str, Any]], *, own: bool
 ) -> dict[str, Any] | None:
     """Failure of a job that a unit needs; of its own jobs only where they are not retried."""
-    if unit.is_report:
+    if unit.gathers:
         return None
-    mine = {job.uuid for job in unit.jobs}
-    needed = {each for job in unit.jobs for each in job.input_uuids} - mine
-    needed |= set(unit.job_ids) if own else set(unit.job_ids) - mine
+    needed = unit.needs | (set(unit.job_ids) if own else set())
     return next((failed[job_id] for job_id in sorted(needed) if job_id in failed), None)
 
 

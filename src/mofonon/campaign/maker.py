@@ -174,7 +174,7 @@ class _Assembly:
         ]
         job = summarize_campaign(self.spec.name, rows)
         job.name = "report"
-        unit = make_unit(Unit("report", "", ""), job, self.spec.name, self.taken)
+        unit = make_unit(Unit("report", "", "", gathers=True), job, self.spec.name, self.taken)
         unit.resources = merged(stages["report"].resources, self.spec.resources)
         return self._remember(unit)
 

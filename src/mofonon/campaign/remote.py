@@ -133,7 +133,7 @@ class RemoteProject:
                 done.n_done += 1
             elif unit.output.uuid in queued:
                 done.n_queued += 1
-            elif self._waits_for_another_flow(unit, available):
+            elif not unit.gathers and unit.needs - available:
                 done.postponed.append(unit)
             else:
                 unit.jobs = [job for job in unit.jobs if job.uuid not in available]
@@ -142,13 +142,6 @@ class RemoteProject:
         for group in connected(absent):
             self._add(group, campaign, done)
         return done
-
-    def _waits_for_another_flow(self, unit: Unit, available: set[str]) -> bool:
-        if unit.is_report:
-            return False
-        own = {job.uuid for job in unit.jobs}
-        inputs = {each for job in unit.jobs for each in job.input_uuids}
-        return bool((inputs | set(unit.job_ids)) - own - available)
 
     def _add(self, group: list[Unit], campaign: str, done: Submission) -> None:
         for unit in group:

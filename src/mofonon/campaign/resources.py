@@ -9,7 +9,7 @@ from typing import Any
 from jobflow import Job
 
 from mofonon.campaign.estimates import Estimate
-from mofonon.campaign.schema import Resources
+from mofonon.campaign.schema_base import Resources
 from mofonon.campaign.units import Unit
 
 _LEAST_HOURS = 0.25

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -16,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from mofonon.campaign.schema_base import CampaignModel, Resources, Stage, resolved_paths
 from mofonon.lattice.bulk_modulus_schemas import BulkModulusSettings
 from mofonon.lattice.qha_schemas import QhaSettings
 from mofonon.lattice.settings import PhononSettings, RelaxSettings, parse_supercell
@@ -23,12 +23,6 @@ from mofonon.lattice.stabilize_schemas import StabilizeSettings
 from mofonon.potentials import PotentialSpec
 
 StructureFrom = Literal["input", "stabilize"]
-
-
-class CampaignModel(BaseModel):
-    """Base of all parts of a campaign file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _matrices(settings: Any) -> Any:
@@ -41,39 +35,6 @@ def _matrices(settings: Any) -> Any:
 
 
 Phonons = Annotated[PhononSettings, BeforeValidator(_matrices)]
-
-
-def _paths(value: Any, info: ValidationInfo) -> Any:
-    """Take paths as relative to the folder of the campaign file."""
-    folder = Path((info.context or {}).get("folder", "."))
-    if isinstance(value, list):
-        return [folder / Path(part).expanduser() for part in value]
-    return folder / Path(value).expanduser() if isinstance(value, str) else value
-
-
-class Resources(CampaignModel):
-    """What a job asks of the scheduler; what is left out is sized from the structure."""
-
-    worker: str | None = Field(None, description="Worker of the jobflow-remote project.")
-    exec_config: str | None = Field(
-        None, description="Execution configuration of the project (modules, variables)."
-    )
-    queue: str | None = Field(None, description="Partition or queue.")
-    account: str | None = Field(None, description="Account to charge.")
-    qos: str | None = Field(None, description="Quality of service.")
-    nodes: int | None = Field(None, ge=1, description="Nodes.")
-    processes_per_node: int | None = Field(None, ge=1, description="Processes on each node.")
-    threads: int | None = Field(None, ge=1, description="Threads of each process.")
-    gpus: int | None = Field(None, ge=0, description="GPUs of the job.")
-    memory: float | None = Field(None, gt=0, description="Memory of the job (GB).")
-    hours: float | None = Field(None, gt=0, description="Wall time (h).")
-    margin: float = Field(
-        2.0, ge=1, description="Factor on the estimated memory and wall time (no unit)."
-    )
-    priority: int | None = Field(None, description="Priority within jobflow-remote.")
-    scheduler: dict[str, Any] = Field(
-        default_factory=dict, description="Further keywords of qtoolkit's template."
-    )
 
 
 class Structures(CampaignModel):
@@ -92,12 +53,12 @@ class Structures(CampaignModel):
     symprec: float = Field(1e-5, gt=0, description="Symmetry tolerance of that (A).")
     allow: tuple[str, ...] = Field((), description="Codes of structure checks to let pass.")
 
-    _resolve = field_validator("folder", "manifest", mode="before")(_paths)
+    _resolve = field_validator("folder", "manifest", mode="before")(resolved_paths)
 
     @field_validator("files", mode="before")
     @classmethod
     def _resolve_files(cls, value: Any, info: ValidationInfo) -> Any:
-        resolved = _paths(value, info)
+        resolved = resolved_paths(value, info)
         return [str(path) for path in resolved] if isinstance(resolved, list) else resolved
 
     @model_validator(mode="after")
@@ -135,7 +96,7 @@ class CampaignPotential(CampaignModel):
     @classmethod
     def _resolve_file(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str) and value.endswith((".model", ".pt", ".pth")):
-            return str(_paths(value, info))
+            return str(resolved_paths(value, info))
         return value
 
     @model_validator(mode="after")
@@ -148,30 +109,6 @@ class CampaignPotential(CampaignModel):
         """Make the spec of a potential that exists."""
         fields = self.model_dump(exclude={"model", "seconds_per_atom"})
         return PotentialSpec.from_name(str(self.model), **fields)
-
-
-class Stage(CampaignModel):
-    """What all stages have."""
-
-    potentials: list[str] | None = Field(
-        None, description="Names of potentials of the campaign; all of them if left out."
-    )
-    structures: list[str] | None = Field(
-        None, description="Names of structures, or patterns; all of them if left out."
-    )
-    maker: str | None = Field(
-        None,
-        description="Import path module:Class of a Maker to use in place of mofonon's; its "
-        "package must be allowed.",
-    )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Further keyword arguments of that Maker."
-    )
-    documents: dict[str, str] = Field(
-        default_factory=dict,
-        description="Structure to id of a document that exists; nothing is computed for it.",
-    )
-    resources: Resources = Field(default_factory=Resources, description="Of each job.")
 
 
 class LatticeStage(Stage):
@@ -312,7 +249,7 @@ class CampaignSpec(CampaignModel):
         if self.stages.report is not None:
             yield "report", self.stages.report
 
-    def import_paths(self) -> Iterator[tuple[str, str]]:
+    def importresolved_paths(self) -> Iterator[tuple[str, str]]:
         """Import paths in the file, each with its place."""
         for name, potential in self.potentials.items():
             spec_model = str(potential.model)

@@ -36,9 +36,7 @@ def fine_tune(dataset: Any, split: str, maker: FineTuneMaker) -> PotentialDoc:
     from mofonon.dataset.schemas import DatasetDoc
 
     doc = dataset if isinstance(dataset, DatasetDoc) else DatasetDoc.model_validate(dataset)
-    parts: dict[str, Any] = {
-        name: doc.part(split, name) for name in ("train", "valid", "test")
-    }
+    parts: dict[str, Any] = {name: doc.part(split, name) for name in ("train", "valid", "test")}
     parts |= {"dataset_id": doc.calculation_id, "notice": doc.notice}
     return run_training(maker.prepare(parts), maker.name, maker.with_dispersion)
 
@@ -114,8 +112,6 @@ def with_potential_of(
     spec : PotentialSpec, optional
         Not the document's own spec: another head, device or dispersion.
     """
-    started = start_with_model(
-        maker, structure, spec or trained.potential_spec, trained.files
-    )
+    started = start_with_model(maker, structure, spec or trained.potential_spec, trained.files)
     started.name = f"start {maker.name}"
     return started

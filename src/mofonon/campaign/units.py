@@ -10,7 +10,7 @@ from jobflow import Flow, Job, OnMissing, OutputReference
 
 from mofonon.campaign.estimates import Estimate
 from mofonon.campaign.identity import flat_jobs, identify_jobs, renamed
-from mofonon.campaign.schema import Resources
+from mofonon.campaign.schema_base import Resources
 from mofonon.errors import MofononError
 
 
@@ -41,6 +41,8 @@ class Unit:
         What its jobs ask for.
     estimates : dict
         Estimated cost of its jobs by id.
+    gathers : bool
+        Whether it takes what there is of what other units made, and goes on without the rest.
     """
 
     stage: str
@@ -53,6 +55,7 @@ class Unit:
     n_atoms: int = 0
     resources: Resources = field(default_factory=Resources)
     estimates: dict[str, Estimate] = field(default_factory=dict)
+    gathers: bool = False
 
     @property
     def label(self) -> str:
@@ -60,9 +63,11 @@ class Unit:
         return " ".join(part for part in (self.structure, self.stage, self.potential) if part)
 
     @property
-    def is_report(self) -> bool:
-        """Whether it gathers what other units made, whatever of it there is."""
-        return self.stage == "report"
+    def needs(self) -> set[str]:
+        """Ids of the jobs of other units that it takes something from."""
+        own = {job.uuid for job in self.jobs}
+        inputs = {each for job in self.jobs for each in job.input_uuids}
+        return (inputs | set(self.job_ids)) - own
 
     def metadata(self, campaign: str) -> dict[str, Any]:
         """Metadata of its jobs, by which they are found in any database."""

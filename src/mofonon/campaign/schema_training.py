@@ -1,0 +1,82 @@
+"""The stages that make a potential: select, sample, label, finetune, evaluate."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from mofonon.campaign.schema_base import Stage
+from mofonon.dataset.schemas import DatasetSettings, SplitName
+from mofonon.structures.fingerprints import FingerprintSpec
+from mofonon.structures.selection import SelectionSettings
+from mofonon.training.launch import Launch
+from mofonon.training.spec import FineTuneSpec
+
+Sampler = Literal["eos", "md", "relax", "rattle"]
+
+
+class SelectStage(Stage):
+    """Choose which structures are sampled and labelled; all of them without this stage."""
+
+    settings: SelectionSettings = Field(description="How many and how.")
+    fingerprint: FingerprintSpec = Field(
+        default_factory=lambda: FingerprintSpec.from_name("demo"),
+        description="Descriptors that distances are of.",
+    )
+
+
+class SampleStage(Stage):
+    """Structures to be labelled: strains, molecular dynamics, relaxation, rattled cells."""
+
+    samplers: dict[Sampler, dict[str, Any]] = Field(
+        default_factory=lambda: {"eos": {}, "md": {}, "relax": {"deviation": 0.05}, "rattle": {}},
+        description="Samplers with keyword arguments of their Makers.",
+    )
+
+
+class LabelStage(Stage):
+    """Energies, forces and stresses of the samples, gathered in a dataset."""
+
+    by: Literal["vasp", "potential"] = Field(
+        "vasp", description="VASP at PBE-D3(BJ); or a potential as teacher, which is not DFT."
+    )
+    label_structures: bool = Field(
+        False,
+        description="Label the structures too: with VASP their relaxation and deformations.",
+    )
+    dataset: DatasetSettings = Field(
+        default_factory=DatasetSettings, description="Splits, seed, descriptors."
+    )
+    isolated_atoms: dict[str, float] | None = Field(
+        None, description="Energies of isolated atoms by element (eV); fitted without them."
+    )
+    licence: str = Field("", description="Licence of the dataset.")
+    document: str | None = Field(
+        None, description="Id of a DatasetDoc that exists: nothing is sampled or labelled."
+    )
+
+    @model_validator(mode="after")
+    def _teacher_is_named(self) -> LabelStage:
+        if self.by == "potential" and len(self.potentials or ()) != 1:
+            raise ValueError("labels by a potential need the name of one: potentials: [NAME]")
+        return self
+
+
+class FineTuneStage(Stage):
+    """Fine-tune a MACE foundation on the dataset."""
+
+    settings: FineTuneSpec = Field(description="FineTuneSpec; the defaults are the paper's.")
+    split: SplitName = Field("random", description="Split of the dataset to train on.")
+    launch: Launch = Field(default_factory=Launch, description="Processes.")
+    with_dispersion: bool = Field(True, description="Whether the labels contain dispersion.")
+    document: str | None = Field(
+        None, description="Id of a PotentialDoc that exists: nothing is trained."
+    )
+
+
+class EvaluateStage(Stage):
+    """Errors of potentials on the held-out part of the dataset."""
+
+    split: SplitName = Field("random", description="Split of the dataset.")
+    part: Literal["train", "valid", "test"] = Field("test", description="Part of it.")
