@@ -1,8 +1,8 @@
 """Overhead of campaigns: many small structures through a batch worker, and large databases.
 
-Part 1 runs N structures x (relax + phonons) with a potential that costs next to nothing (EMT, one
-atom) through jobflow-remote on a real SLURM and MongoDB of this machine, and prints seconds per
-job, documents per structure and the size of the database. Part 2 puts documents and queue
+Part 1 runs N structures x (relax + phonons) with a potential that costs next to nothing (EMT,
+one atom) through jobflow-remote on a real SLURM and MongoDB of this machine, and prints seconds
+per job, documents per structure and the size of the database. Part 2 puts documents and queue
 entries of M structures into the database (copies of real ones) and times ``mofonon query`` and
 ``mofonon status``.
 
@@ -17,12 +17,15 @@ import json
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
+
 from support.cluster import Cluster, running_cluster
 
 OPTIONS = ("--allow-import", "support")
@@ -50,7 +53,7 @@ def write_campaign(cluster: Cluster, number: int) -> None:
     (cluster.folder / "scale.yaml").write_text(CAMPAIGN)
 
 
-def seconds(call) -> tuple[float, str]:
+def seconds(call: Callable[[], Any]) -> tuple[float, str]:
     """Wall time of a command and what it printed."""
     start = time.perf_counter()
     done = call()
@@ -103,7 +106,6 @@ def simulate(cluster: Cluster, number: int) -> dict[str, float]:
         database = client.mofonon
         documents = list(database.documents.find({}).limit(2))
         jobs = list(database.jobs.find({}).limit(2))
-        assert {job["job"]["name"] for job in jobs} == {"relax", "phonons"}
         by_name = {job["job"]["name"]: job for job in jobs}
         outputs = {entry["uuid"]: entry for entry in documents}
         database.documents.delete_many({})
@@ -132,7 +134,8 @@ def simulate(cluster: Cluster, number: int) -> dict[str, float]:
     )
     newest, _ = seconds(lambda: cluster.call("query", "--limit", 20, "-f", "json"))
     cluster.environment.pop("JOBFLOW_CONFIG_FILE")
-    assert len(json.loads(found)) == min(number // 100, 1000)
+    if len(json.loads(found)) != min(number // 100, 1000):
+        raise SystemExit("the query did not find what is there")
     return {
         "structures": number,
         "read and make jobs (s)": round(make, 1),

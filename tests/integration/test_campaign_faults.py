@@ -27,7 +27,7 @@ potentials:
 stages:
   phonons:
     settings: {mesh: [3, 3, 3], dos_pitch: 0.1, band_points: 11, plus_minus: true}
-    resources: {worker: gpu}
+    resources: {worker: cpu}
   bulk-modulus:
     settings: {n_points: 5}
     resources: {worker: gpu-batch}

@@ -1,7 +1,7 @@
 """A real SLURM on this machine for tests: munged, slurmctld and slurmd as child processes.
 
-Two partitions on one node of two cores: ``cpu``, and ``gpu`` with two devices that are
-/dev/null by another name.
+Two partitions on one node, said to have four cores: ``cpu``, and ``gpu`` with two devices that
+are /dev/null by another name.
 """
 
 import os
@@ -46,7 +46,7 @@ ReturnToService=2
 KillWait=2
 MinJobAge=60
 GresTypes=gpu
-NodeName=localhost NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=20000 \\
+NodeName=localhost NodeHostname={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=20000 \\
   Gres=gpu:fake:2
 PartitionName=cpu Nodes=localhost Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=localhost MaxTime=INFINITE State=UP

@@ -190,7 +190,7 @@ def _start_server(path: Path) -> socket.socket | None:
             return connection
         with suppress(FileNotFoundError):
             path.unlink()
-        subprocess.Popen(
+        subprocess.Popen(  # noqa: S603 - this module
             [sys.executable, "-m", "mofonon.campaign.execute", "--serve", str(path)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

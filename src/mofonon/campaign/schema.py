@@ -16,6 +16,13 @@ from pydantic import (
 )
 
 from mofonon.campaign.schema_base import CampaignModel, Resources, Stage, resolved_paths
+from mofonon.campaign.schema_training import (
+    EvaluateStage,
+    FineTuneStage,
+    LabelStage,
+    SampleStage,
+    SelectStage,
+)
 from mofonon.lattice.bulk_modulus_schemas import BulkModulusSettings
 from mofonon.lattice.qha_schemas import QhaSettings
 from mofonon.lattice.settings import PhononSettings, RelaxSettings, parse_supercell
@@ -73,6 +80,12 @@ class Structures(CampaignModel):
 class CampaignPotential(CampaignModel):
     """A potential of the campaign: one that exists, or the one that a stage makes."""
 
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    made_by: Literal["finetune"] | None = Field(
+        None, alias="from", description="Stage that makes it, in place of model."
+    )
+
     model: str | None = Field(
         None,
         description="demo, chgnet, sevennet-0, path of a MACE .model file, MACE foundation "
@@ -101,14 +114,25 @@ class CampaignPotential(CampaignModel):
 
     @model_validator(mode="after")
     def _model_is_given(self) -> CampaignPotential:
-        if self.model is None:
-            raise ValueError("a potential needs a model")
+        if (self.model is None) == (self.made_by is None):
+            raise ValueError("a potential needs a model, or from: finetune")
         return self
 
     def spec(self) -> PotentialSpec:
         """Make the spec of a potential that exists."""
-        fields = self.model_dump(exclude={"model", "seconds_per_atom"})
+        fields = self.model_dump(exclude={"model", "seconds_per_atom", "made_by"})
         return PotentialSpec.from_name(str(self.model), **fields)
+
+    def changes(self) -> dict[str, Any]:
+        """Fields of the spec of a trained potential that this one sets."""
+        names = {"head", "dispersion", "device", "dtype"}
+        return self.model_dump(include=names & self.model_fields_set)
+
+    def spec_of_costs(self) -> PotentialSpec:
+        """Spec that costs are estimated from; a potential to be made is a MACE model."""
+        if self.made_by is None:
+            return self.spec()
+        return PotentialSpec(family="mace", model="to be made", device=self.device)
 
 
 class LatticeStage(Stage):
@@ -170,6 +194,11 @@ class ReportStage(Stage):
 class Stages(CampaignModel):
     """The stages wanted; a stage that is not named is not run."""
 
+    select: SelectStage | None = Field(None, description="Structures to train on.")
+    sample: SampleStage | None = Field(None, description="Samples of them.")
+    label: LabelStage | None = Field(None, description="Labels of the samples; the dataset.")
+    finetune: FineTuneStage | None = Field(None, description="Training of a potential.")
+    evaluate: EvaluateStage | None = Field(None, description="Errors of potentials.")
     phonons: PhononStage | None = Field(None, description="Phonons.")
     stabilize: StabilizeStage | None = Field(None, description="Imaginary modes.")
     bulk_modulus: BulkModulusStage | None = Field(
@@ -192,6 +221,11 @@ class Stages(CampaignModel):
         if isinstance(value, dict):
             return {key: {} if part is None else part for key, part in value.items()}
         return value
+
+    @property
+    def makes_a_potential(self) -> bool:
+        """Whether there is a stage of training."""
+        return any((self.sample, self.label, self.finetune, self.evaluate))
 
 
 class CampaignSpec(CampaignModel):
@@ -223,6 +257,11 @@ class CampaignSpec(CampaignModel):
                 )
             if getattr(stage, "structure_from", "input") == "stabilize":
                 self._check_stabilized(name, stage)
+        made = [name for name, each in self.potentials.items() if each.made_by]
+        if made and self.stages.finetune is None:
+            raise ValueError(
+                f"the potential {made[0]} is made by finetune, which is not among the stages"
+            )
         return self
 
     def _check_stabilized(self, name: str, stage: Stage) -> None:
@@ -241,7 +280,10 @@ class CampaignSpec(CampaignModel):
 
     def named_stages(self) -> Iterator[tuple[str, Stage]]:
         """Stages wanted, with their names, each after those it may need."""
-        for name in ("stabilize", "phonons", "bulk-modulus", "qha"):
+        for name in (
+            *("select", "sample", "label", "finetune", "evaluate"),
+            *("stabilize", "phonons", "bulk-modulus", "qha"),
+        ):
             stage = getattr(self.stages, name.replace("-", "_"))
             if stage is not None:
                 yield name, stage
@@ -253,7 +295,11 @@ class CampaignSpec(CampaignModel):
         """Import paths in the file, each with its place."""
         for name, potential in self.potentials.items():
             spec_model = str(potential.model)
-            if ":" in spec_model and not Path(spec_model).exists():
+            if (
+                potential.made_by is None
+                and ":" in spec_model
+                and not Path(spec_model).exists()
+            ):
                 yield f"potentials.{name}.model", spec_model
         for name, stage in self.named_stages():
             if stage.maker is not None:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
-from mofonon.campaign.schema_base import Stage
+from mofonon.campaign.schema_base import Stage, resolved_paths
 from mofonon.dataset.schemas import DatasetSettings, SplitName
 from mofonon.structures.fingerprints import FingerprintSpec
 from mofonon.structures.selection import SelectionSettings
 from mofonon.training.launch import Launch
 from mofonon.training.spec import FineTuneSpec
+
+
+def _files(settings: Any, info: ValidationInfo) -> Any:
+    """Take files that settings name as relative to the campaign file."""
+    if not isinstance(settings, dict):
+        return settings
+    changed = {
+        name: str(resolved_paths(settings[name], info))
+        for name in ("foundation", "replay")
+        if str(settings.get(name, "")).endswith((".model", ".xyz", ".extxyz"))
+    }
+    return {**settings, **changed}
+
 
 Sampler = Literal["eos", "md", "relax", "rattle"]
 
@@ -30,7 +43,12 @@ class SampleStage(Stage):
     """Structures to be labelled: strains, molecular dynamics, relaxation, rattled cells."""
 
     samplers: dict[Sampler, dict[str, Any]] = Field(
-        default_factory=lambda: {"eos": {}, "md": {}, "relax": {"deviation": 0.05}, "rattle": {}},
+        default_factory=lambda: {
+            "eos": {},
+            "md": {},
+            "relax": {"deviation": 0.05},
+            "rattle": {},
+        },
         description="Samplers with keyword arguments of their Makers.",
     )
 
@@ -66,7 +84,9 @@ class LabelStage(Stage):
 class FineTuneStage(Stage):
     """Fine-tune a MACE foundation on the dataset."""
 
-    settings: FineTuneSpec = Field(description="FineTuneSpec; the defaults are the paper's.")
+    settings: Annotated[FineTuneSpec, BeforeValidator(_files)] = Field(
+        description="FineTuneSpec; the defaults are the paper's."
+    )
     split: SplitName = Field("random", description="Split of the dataset to train on.")
     launch: Launch = Field(default_factory=Launch, description="Processes.")
     with_dispersion: bool = Field(True, description="Whether the labels contain dispersion.")

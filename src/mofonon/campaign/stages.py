@@ -32,10 +32,24 @@ from mofonon.potentials import PotentialSpec
 
 #: Fields of the document of each stage that the table of results shows.
 SUMMARY_FIELDS: dict[str, tuple[str, ...]] = {
+    "sample": (),
+    "label": ("n_frames", "n_good"),
+    "dataset": ("n_frames",),
+    "finetune": ("n_epochs", "best_epoch"),
+    "evaluate": (),
     "stabilize": ("state", "min_frequency", "n_attempts"),
     "phonons": ("min_frequency", "has_imaginary_modes", "nsites"),
     "bulk-modulus": ("bulk_modulus", "equilibrium_volume", "nsites"),
     "qha": ("cte_linear_300K", "cte_volumetric_300K", "bulk_modulus_300K", "nsites"),
+}
+
+#: A field that every document of a stage has, where that is not ``nsites``.
+FOUND_BY = {
+    "sample": "n_failed",
+    "label": "n_frames",
+    "dataset": "n_frames",
+    "finetune": "n_epochs",
+    "evaluate": "completed_at",
 }
 
 
@@ -126,6 +140,6 @@ def _phonons(spec: CampaignSpec, own: PhononSettings | None) -> PhononSettings:
     return spec.stages.phonons.settings if spec.stages.phonons else PhononSettings()
 
 
-def summary_fields(name: str, stage: Any) -> tuple[str, ...]:
+def summary_fields(name: str, stage: Any = None) -> tuple[str, ...]:
     """Fields of the documents of a stage for the table of results."""
     return tuple(stage.summary) if isinstance(stage, CustomStage) else SUMMARY_FIELDS[name]

@@ -14,14 +14,21 @@ from pymatgen.core import Structure
 
 from mofonon.arrays import EncodedArray
 from mofonon.campaign.identity import flat_jobs, renamed
+from mofonon.dataset.schemas import DatasetDoc
 from mofonon.potentials import PotentialSpec
 from mofonon.potentials.stored import keep_model
+from mofonon.training.evaluation import EvaluationMaker, evaluate, load_sets
 from mofonon.training.flows import FineTuneMaker, run_training
 from mofonon.training.schemas import ModelFile, PotentialDoc
 
 
 @job(data=[EncodedArray], output_schema=PotentialDoc)
-def fine_tune(dataset: Any, split: str, maker: FineTuneMaker) -> PotentialDoc:
+def fine_tune(
+    dataset: Any,
+    split: str,
+    maker: FineTuneMaker,
+    files: dict[str, str],  # noqa: ARG001
+) -> PotentialDoc:
     """Fine-tune on a split of a dataset that another job made.
 
     Parameters
@@ -41,9 +48,48 @@ def fine_tune(dataset: Any, split: str, maker: FineTuneMaker) -> PotentialDoc:
     return run_training(maker.prepare(parts), maker.name, maker.with_dispersion)
 
 
+@job(data=[EncodedArray])
+def evaluate_on(
+    dataset: Any,
+    split: str,
+    part: str,
+    maker: EvaluationMaker,
+    potentials: dict[str, PotentialSpec],
+    files: list[ModelFile] | None = None,
+) -> Any:
+    """Evaluate potentials on a part of a dataset that another job made.
+
+    Parameters
+    ----------
+    dataset : DatasetDoc
+        With its frames.
+    split, part : str
+        Names, such as random and test.
+    maker : EvaluationMaker
+        Alignment, size.
+    potentials : dict of str to PotentialSpec
+        By the names that tables show.
+    files : list of ModelFile, optional
+        Files of the trained one among them, with their contents.
+    """
+    specs = {name: PotentialSpec.model_validate(spec) for name, spec in potentials.items()}
+    for spec in specs.values():
+        keep_files(spec, files or [])
+    frames = _dataset(dataset).part(split, part)  # type: ignore[arg-type]
+    return evaluate(specs, load_sets({part: frames}), maker.settings)
+
+
+def _dataset(found: Any) -> DatasetDoc:
+    return found if isinstance(found, DatasetDoc) else DatasetDoc.model_validate(found)
+
+
 @job
 def start_with_model(
-    maker: Any, structure: Structure, spec: PotentialSpec, files: list[ModelFile]
+    maker: Any,
+    structure: Structure,
+    spec: PotentialSpec,
+    files: list[ModelFile],
+    changes: dict[str, Any] | None = None,
 ) -> Response[Any]:
     """Make the flow of a Maker with a potential that another job has trained.
 
@@ -61,8 +107,12 @@ def start_with_model(
         The potential, by hash of its file.
     files : list of ModelFile
         Its files, with their contents.
+    changes : dict, optional
+        Fields of the spec that are to be others, such as the device.
     """
+    spec = PotentialSpec.model_validate(spec)
     keep_files(spec, files)
+    spec = PotentialSpec(**{**spec.model_dump(), **(changes or {})})
     made = dataclasses.replace(maker, potential=spec).make(structure)
     return Response(replace=in_place_of_this_job(made))
 
@@ -93,11 +143,12 @@ def in_place_of_this_job(made: Flow | Job) -> Flow:
         if each.uuid == final:
             each.index = running.index + 1
         each.set_uuid(names[each.uuid])
-    return Flow(jobs, name=made.name)
+    members: list[Flow | Job] = list(jobs)
+    return Flow(members, name=made.name)
 
 
 def with_potential_of(
-    maker: Maker, structure: Any, trained: Any, spec: PotentialSpec | None = None
+    maker: Maker, structure: Any, trained: Any, changes: dict[str, Any]
 ) -> Job:
     """Make the job that starts a Maker with a trained potential.
 
@@ -109,9 +160,9 @@ def with_potential_of(
         What it is for.
     trained : OutputReference
         The PotentialDoc.
-    spec : PotentialSpec, optional
-        Not the document's own spec: another head, device or dispersion.
+    changes : dict
+        Fields of its spec that are to be others: head, device, dispersion.
     """
-    started = start_with_model(maker, structure, spec or trained.potential_spec, trained.files)
+    started = start_with_model(maker, structure, trained.potential_spec, trained.files, changes)
     started.name = f"start {maker.name}"
     return started

@@ -41,6 +41,8 @@ class Unit:
         What its jobs ask for.
     estimates : dict
         Estimated cost of its jobs by id.
+    names : dict
+        Ids that its jobs had before, to their ids.
     gathers : bool
         Whether it takes what there is of what other units made, and goes on without the rest.
     """
@@ -56,6 +58,7 @@ class Unit:
     resources: Resources = field(default_factory=Resources)
     estimates: dict[str, Estimate] = field(default_factory=dict)
     gathers: bool = False
+    names: dict[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -94,7 +97,7 @@ def make_unit(unit: Unit, made: Flow | Job, campaign: str, taken: Mapping[str, o
         Ids of the jobs of earlier units.
     """
     jobs = flat_jobs(made)
-    names = identify_jobs(jobs)
+    names = unit.names = identify_jobs(jobs)
     unit.output = renamed(made.output, names)
     unit.job_ids = list(dict.fromkeys(job.uuid for job in jobs))
     fresh = {job.uuid: job for job in jobs if job.uuid not in taken}

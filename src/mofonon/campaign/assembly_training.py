@@ -1,0 +1,239 @@
+"""The units that make a potential: samples and labels of each MOF, then one of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobflow import Flow, OutputReference
+
+from mofonon.campaign.schema_training import FineTuneStage, LabelStage, SampleStage
+from mofonon.campaign.stages import import_maker
+from mofonon.campaign.structures import NamedStructure, selected
+from mofonon.campaign.training import evaluate_on, fine_tune
+from mofonon.campaign.units import Unit
+from mofonon.dataset.flows import PotentialLabelMaker, build_from_labels, gather_frames
+from mofonon.dataset.samplers import (
+    EosSampleMaker,
+    MdSampleMaker,
+    RattleSampleMaker,
+    RelaxSampleMaker,
+)
+from mofonon.errors import CampaignError, MofononError
+from mofonon.potentials import PotentialSpec
+from mofonon.provenance import file_sha256
+from mofonon.training.evaluation import EvaluationMaker
+from mofonon.training.flows import FineTuneMaker
+from mofonon.training.spec import FineTuneSpec
+
+if TYPE_CHECKING:
+    from mofonon.campaign.assembly import Assembly
+
+_SAMPLERS: dict[str, Any] = {
+    "eos": EosSampleMaker,
+    "md": MdSampleMaker,
+    "relax": RelaxSampleMaker,
+    "rattle": RattleSampleMaker,
+}
+
+
+class TrainingAssembly:
+    """Makes these units within the assembly of a campaign.
+
+    Parameters
+    ----------
+    assembly : Assembly
+        The campaign's.
+    structures : sequence of NamedStructure
+        All structures.
+    """
+
+    def __init__(self, assembly: Assembly, structures: Sequence[NamedStructure]) -> None:
+        self.assembly = assembly
+        self.stages = assembly.spec.stages
+        self.structures = structures
+        self.labels: list[OutputReference] = []
+
+    def units(self) -> Iterator[Unit]:
+        """Yield them: sample and label of each structure, dataset, finetune, evaluate."""
+        label = self.stages.label
+        dataset: OutputReference | None = None
+        if label is not None:
+            if label.document is None:
+                yield from self._samples_and_labels(label)
+            unit = self._dataset(label)
+            dataset = unit.output
+            yield unit
+        if self.stages.finetune is not None:
+            unit = self._fine_tune(self.stages.finetune, dataset)
+            self.assembly.trained = unit.output
+            yield unit
+        if self.stages.evaluate is not None:
+            yield self._evaluate(dataset)
+
+    def _samples_and_labels(self, label: LabelStage) -> Iterator[Unit]:
+        for found in self.structures:
+            if not selected(found.name, label.structures):
+                continue
+            sample = Unit("sample", found.name, "")
+            labelled = Unit("label", found.name, "")
+            try:
+                frames = None
+                if self.stages.sample is not None:
+                    yield self._sample(sample, self.stages.sample, found)
+                    frames = sample.output
+                yield self._label(labelled, label, found, frames)
+            except MofononError as error:
+                for unit in (sample, labelled):
+                    if unit.output is None and (unit is labelled or self.stages.sample):
+                        unit.error = error
+                        yield unit
+
+    def _sample(self, unit: Unit, stage: SampleStage, found: NamedStructure) -> Unit:
+        from mofonon.campaign.assembly import usable
+
+        structure = usable(found)
+        unit.n_atoms = len(structure)
+        samplers = []
+        for name, options in stage.samplers.items():
+            cls = _SAMPLERS[name]
+            given = dict(options)
+            if "potential" in cls.__dataclass_fields__:
+                given["potential"] = self._potential_of(stage.potentials, "sample")
+            if "dynamics" in given:
+                from mofonon.dynamics import DynamicsSettings
+
+                given["dynamics"] = DynamicsSettings(**given["dynamics"])
+            samplers.append(cls(**given).make(structure, mof_id=found.name))
+        for sampler in samplers:
+            sampler.append_name(f" {found.name}")
+        gathered = gather_frames([sampler.output for sampler in samplers])
+        gathered.name = f"samples {found.name}"
+        return self.assembly.fill(
+            unit, stage, Flow([*samplers, gathered], output=gathered.output)
+        )
+
+    def _label(
+        self,
+        unit: Unit,
+        stage: LabelStage,
+        found: NamedStructure,
+        frames: OutputReference | None,
+    ) -> Unit:
+        from mofonon.campaign.assembly import usable
+
+        structure = usable(found)
+        unit.n_atoms = len(structure)
+        maker = self._label_maker(stage)
+        made = []
+        if stage.label_structures or frames is None:
+            made.append(maker.make(structure, mof_ids=found.name))
+        if frames is not None:
+            made.append(maker.make(frames["frames"], mof_ids=found.name))
+        outputs = [each.output for each in made]
+        if len(made) > 1:
+            # the document of the unit is that of the samples; both go into the dataset
+            names = Flow(made, output=outputs[-1], name=f"label {found.name}")
+            filled = self.assembly.fill(unit, stage, names)
+            self.labels += [renamed_output(each, filled) for each in outputs]
+            return filled
+        filled = self.assembly.fill(unit, stage, made[0])
+        if filled.output is not None:
+            self.labels.append(filled.output)
+        return filled
+
+    def _label_maker(self, stage: LabelStage) -> Any:
+        if stage.maker is not None:
+            return import_maker(stage.maker)(**stage.options)
+        if stage.by == "potential":
+            teacher = self._potential_of(stage.potentials, "label")
+            return PotentialLabelMaker(potential=teacher)
+        from mofonon.dft import LabelMaker
+
+        return LabelMaker(**stage.options)
+
+    def _dataset(self, label: LabelStage) -> Unit:
+        unit = Unit("dataset", "", "", gathers=True)
+        if label.document is not None:
+            return self.assembly.take_existing(unit, label.document)
+        built = build_from_labels(
+            self.labels,
+            self.assembly.spec.name,
+            label.dataset,
+            label.isolated_atoms,
+            self.assembly.spec.description,
+            label.licence,
+        )
+        built.name = "dataset"
+        return self.assembly.fill(unit, label, built)
+
+    def _fine_tune(self, stage: FineTuneStage, dataset: OutputReference | None) -> Unit:
+        unit = Unit("finetune", "", "")
+        if stage.document is not None:
+            return self.assembly.take_existing(unit, stage.document)
+        if dataset is None:
+            raise CampaignError(
+                "stage finetune needs a dataset", "add stage label, or name its document"
+            )
+        maker = FineTuneMaker(
+            name=self.assembly.spec.name,
+            spec=stage.settings,
+            launch=stage.launch,
+            with_dispersion=stage.with_dispersion,
+        )
+        made = fine_tune(dataset, stage.split, maker, named_files(stage.settings))
+        made.name = "finetune"
+        return self.assembly.fill(unit, stage, made)
+
+    def _evaluate(self, dataset: OutputReference | None) -> Unit:
+        stage = self.stages.evaluate
+        unit = Unit("evaluate", "", "")
+        if dataset is None or stage is None:
+            raise CampaignError(
+                "stage evaluate needs a dataset", "add stage label, or name its document"
+            )
+        potentials: dict[str, Any] = {}
+        files = None
+        for name in stage.potentials or self.assembly.spec.potentials:
+            if name in self.assembly.specs:
+                potentials[name] = self.assembly.specs[name]
+            elif self.assembly.trained is not None:
+                potentials[name] = self.assembly.trained.potential_spec
+                files = self.assembly.trained.files
+        made = evaluate_on(
+            dataset, stage.split, stage.part, EvaluationMaker(), potentials, files
+        )
+        made.name = "evaluate"
+        return self.assembly.fill(unit, stage, made)
+
+    def _potential_of(self, names: list[str] | None, stage: str) -> PotentialSpec:
+        existing = self.assembly.specs
+        wanted = names or list(existing)[:1]
+        if len(wanted) != 1 or wanted[0] not in existing:
+            raise CampaignError(
+                f"stage {stage} needs one potential that exists",
+                f"potentials: [{', '.join(existing)}]",
+            )
+        return existing[wanted[0]]
+
+
+def named_files(settings: FineTuneSpec) -> dict[str, str]:
+    """Hashes of the files that settings of a training name, by their fields."""
+    found = {"foundation": settings.foundation, "replay": settings.replay}
+    return {
+        name: file_sha256(Path(path))
+        for name, path in found.items()
+        if path is not None and Path(path).is_file()
+    }
+
+
+def renamed_output(output: OutputReference, unit: Unit) -> OutputReference:
+    """Find the reference to an output among the final ids of the jobs of a unit."""
+    names = unit.names
+    return replace_uuid(output, names.get(output.uuid, output.uuid))
+
+
+def replace_uuid(output: OutputReference, uuid: str) -> OutputReference:
+    """Copy of a reference to another job."""
+    return OutputReference(uuid, output.attributes, output.output_schema)
