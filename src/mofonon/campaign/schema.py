@@ -291,7 +291,7 @@ class CampaignSpec(CampaignModel):
         if self.stages.report is not None:
             yield "report", self.stages.report
 
-    def importresolved_paths(self) -> Iterator[tuple[str, str]]:
+    def import_paths(self) -> Iterator[tuple[str, str]]:
         """Import paths in the file, each with its place."""
         for name, potential in self.potentials.items():
             spec_model = str(potential.model)
