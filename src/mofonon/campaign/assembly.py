@@ -8,7 +8,8 @@ from typing import Any
 from jobflow import Flow, Job, OutputReference
 from pymatgen.core import Structure
 
-from mofonon.campaign.estimates import Cost, estimate_job
+from mofonon.campaign.estimates import Cost, estimate_job, total
+from mofonon.campaign.identity import flat_jobs
 from mofonon.campaign.report import summarize_campaign
 from mofonon.campaign.resources import merged
 from mofonon.campaign.schema import CampaignSpec, LatticeStage
@@ -137,9 +138,14 @@ class Assembly:
             self.check_elements(unit.potential, structure)
             maker: Any = stage_maker(self.spec, stage, self.specs[unit.potential])
             return self.fill(unit, stage, maker.make(given), structure)
-        return self.fill(unit, stage, self._with_trained(unit, stage, given), structure)
+        maker = stage_maker(self.spec, stage, PotentialSpec(family="demo"))
+        unit = self.fill(unit, stage, self._with_trained(unit, maker, given))
+        cost = self.costs[unit.potential]
+        parts = [estimate_job(job, structure, cost) for job in flat_jobs(maker.make(structure))]
+        unit.estimates = {unit.jobs[0].uuid: total(parts)} if unit.jobs else {}
+        return unit
 
-    def _with_trained(self, unit: Unit, stage: LatticeStage, structure: Any) -> Job:
+    def _with_trained(self, unit: Unit, maker: Any, structure: Any) -> Job:
         """Make the job that starts a stage with the potential that finetune makes."""
         from mofonon.campaign.training import with_potential_of
 
@@ -147,7 +153,6 @@ class Assembly:
             raise CampaignError(
                 f"the potential {unit.potential} is made by finetune, which cannot be made"
             )
-        maker = stage_maker(self.spec, stage, PotentialSpec(family="demo"))
         changes = self.spec.potentials[unit.potential].changes()
         return with_potential_of(maker, structure, self.trained, changes)
 

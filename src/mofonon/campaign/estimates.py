@@ -96,6 +96,17 @@ class Cost:
         )
 
 
+def total(parts: Sequence[Estimate]) -> Estimate:
+    """Add up jobs that one job starts; memory is that of the largest."""
+    return Estimate(
+        evaluations=sum(part.evaluations for part in parts),
+        n_atoms=max(part.n_atoms for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        memory=max(part.memory for part in parts),
+        on_gpu=any(part.on_gpu for part in parts),
+    )
+
+
 def estimate_job(job: Job, structure: Structure | None, cost: Cost) -> Estimate:
     """Estimate a job of the lattice stage from its function and the structure it is about.
 

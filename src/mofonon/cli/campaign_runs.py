@@ -68,7 +68,8 @@ def run_here(
     store = open_noted_store(store_path)
     loaded = load(file, allow_import)
     for name, potential in loaded.spec.potentials.items():
-        note(f"potential {name}: {potential.spec().label}")
+        label = "to be trained" if potential.made_by else potential.spec().label
+        note(f"potential {name}: {label}")
     total = len(loaded.units)
     started = 0
 

@@ -93,9 +93,8 @@ def print_plan(plans: Sequence[StagePlan]) -> None:
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
     for plan in plans:
-        after = f"\n  after {', '.join(plan.after)}" if plan.after else ""
         table.add_row(
-            f"{plan.stage} {plan.potential}{after}",
+            f"{plan.stage} {plan.potential}",
             *(str(n) for n in (plan.n_units, plan.n_jobs, plan.n_evaluations)),
             f"{plan.core_hours:.2f}" if plan.core_hours else "",
             f"{plan.gpu_hours:.2f}" if plan.gpu_hours else "",
@@ -104,6 +103,9 @@ def print_plan(plans: Sequence[StagePlan]) -> None:
         )
     console = Console()
     console.print(table)
+    for plan in plans:
+        if plan.after:
+            console.print(f"{plan.stage} after {', '.join(plan.after)}", highlight=False)
     total, gpu = sum(p.core_hours for p in plans), sum(p.gpu_hours for p in plans)
     console.print(f"in all {total:.2f} core-hours and {gpu:.2f} GPU-hours", highlight=False)
     impossible = sum(plan.n_impossible for plan in plans)
