@@ -204,6 +204,9 @@ def report_row(unit: Unit, fields: tuple[str, ...]) -> dict[str, Any]:
         row["document_id"] = unit.output.uuid
         # a small field that every document of the stage has, not the document with its arrays
         known = FOUND_BY.get(unit.stage, "nsites" if "nsites" in fields else "")
-        row["found"] = unit.output[known] if known else unit.output
+        if unit.stage == "sample":
+            row["found"] = unit.output[known]  # a dict, not a document
+        else:
+            row["found"] = getattr(unit.output, known) if known else unit.output
         row["values"] = {name: getattr(unit.output, name) for name in fields}
     return row
