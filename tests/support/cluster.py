@@ -114,6 +114,11 @@ class Cluster:
         """States of the jobs by name, where names are unique."""
         return {job["job"]["name"]: job["state"] for job in self.jobs()}
 
+    def running(self) -> list[str]:
+        """Names of the jobs that are on their way."""
+        still = ("WAITING", "COMPLETED", "FAILED", "REMOTE_ERROR")
+        return [name for name, state in self.states().items() if state not in still]
+
     def settled(self) -> bool:
         """Whether nothing waits or runs any more."""
         over = ("COMPLETED", "FAILED", "REMOTE_ERROR")
