@@ -10,7 +10,7 @@ from jobflow import Flow, OutputReference
 
 from mofonon.campaign.schema_training import FineTuneStage, LabelStage, SampleStage
 from mofonon.campaign.stages import import_maker
-from mofonon.campaign.structures import NamedStructure, selected
+from mofonon.campaign.structures import NamedStructure, read_manifest, selected
 from mofonon.campaign.training import evaluate_on, fine_tune
 from mofonon.campaign.units import Unit
 from mofonon.dataset.flows import PotentialLabelMaker, build_from_labels, gather_frames
@@ -73,8 +73,9 @@ class TrainingAssembly:
             yield self._evaluate(dataset)
 
     def _samples_and_labels(self, label: LabelStage) -> Iterator[Unit]:
+        chosen = self._chosen()
         for found in self.structures:
-            if not selected(found.name, label.structures):
+            if not selected(found.name, label.structures) or found.name not in chosen:
                 continue
             sample = Unit("sample", found.name, "")
             labelled = Unit("label", found.name, "")
@@ -89,6 +90,22 @@ class TrainingAssembly:
                     if unit.output is None and (unit is labelled or self.stages.sample):
                         unit.error = error
                         yield unit
+
+    def _chosen(self) -> set[str]:
+        """Names of the structures that a manifest of mofonon select has, or of all."""
+        names = {found.name for found in self.structures}
+        if self.stages.select is None:
+            return names
+        path = self.stages.select.manifest
+        entries = read_manifest(path)
+        chosen = {str(entry.get("name") or entry.get("id")) for entry in entries}
+        if not chosen <= names:
+            raise CampaignError(
+                f"the manifest {path} names {', '.join(sorted(chosen - names)[:5])}, which the "
+                "campaign does not have",
+                "add the structures, or select from those of the campaign",
+            )
+        return chosen
 
     def _sample(self, unit: Unit, stage: SampleStage, found: NamedStructure) -> Unit:
         from mofonon.campaign.assembly import usable

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from mofonon.campaign.schema_base import Stage, resolved_paths
 from mofonon.dataset.schemas import DatasetSettings, SplitName
-from mofonon.structures.fingerprints import FingerprintSpec
-from mofonon.structures.selection import SelectionSettings
 from mofonon.training.launch import Launch
 from mofonon.training.spec import FineTuneSpec
 
@@ -30,13 +29,11 @@ Sampler = Literal["eos", "md", "relax", "rattle"]
 
 
 class SelectStage(Stage):
-    """Choose which structures are sampled and labelled; all of them without this stage."""
+    """Which structures are sampled and labelled; all of them without this stage."""
 
-    settings: SelectionSettings = Field(description="How many and how.")
-    fingerprint: FingerprintSpec = Field(
-        default_factory=lambda: FingerprintSpec.from_name("demo"),
-        description="Descriptors that distances are of.",
-    )
+    manifest: Path = Field(description="Manifest that mofonon select has written.")
+
+    _resolve = field_validator("manifest", mode="before")(resolved_paths)
 
 
 class SampleStage(Stage):
