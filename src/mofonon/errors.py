@@ -179,3 +179,7 @@ class TrainingMismatchError(TrainingError):
 
 class TrainingInterrupted(TrainingError):
     """Training was told to stop before its end; it goes on where it was when run again."""
+
+
+class ExtensionRefused(MofononError):
+    """An extended potential is worse than the one it was to replace."""

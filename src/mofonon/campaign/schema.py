@@ -18,6 +18,7 @@ from pydantic import (
 from mofonon.campaign.schema_base import CampaignModel, Resources, Stage, resolved_paths
 from mofonon.campaign.schema_training import (
     EvaluateStage,
+    ExtendStage,
     FineTuneStage,
     LabelStage,
     SampleStage,
@@ -199,6 +200,7 @@ class Stages(CampaignModel):
     label: LabelStage | None = Field(None, description="Labels of the samples; the dataset.")
     finetune: FineTuneStage | None = Field(None, description="Training of a potential.")
     evaluate: EvaluateStage | None = Field(None, description="Errors of potentials.")
+    extend: ExtendStage | None = Field(None, description="Extension of a potential.")
     phonons: PhononStage | None = Field(None, description="Phonons.")
     stabilize: StabilizeStage | None = Field(None, description="Imaginary modes.")
     bulk_modulus: BulkModulusStage | None = Field(
@@ -264,6 +266,18 @@ class CampaignSpec(CampaignModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _extension_is_whole(self) -> CampaignSpec:
+        extend = self.stages.extend
+        if extend is None:
+            return self
+        if self.stages.label is None or self.stages.finetune is None:
+            raise ValueError("stage extend needs the stages label and finetune")
+        found = self.potentials.get(extend.current)
+        if found is None or found.made_by is not None:
+            raise ValueError(f"extend.current: there is no potential {extend.current}")
+        return self
+
     def _check_stabilized(self, name: str, stage: Stage) -> None:
         if self.stages.stabilize is None:
             raise ValueError(
@@ -281,7 +295,7 @@ class CampaignSpec(CampaignModel):
     def named_stages(self) -> Iterator[tuple[str, Stage]]:
         """Stages wanted, with their names, each after those it may need."""
         for name in (
-            *("select", "sample", "label", "finetune", "evaluate"),
+            *("select", "sample", "label", "finetune", "evaluate", "extend"),
             *("stabilize", "phonons", "bulk-modulus", "qha"),
         ):
             stage = getattr(self.stages, name.replace("-", "_"))

@@ -16,6 +16,8 @@ class CampaignModel(BaseModel):
 
 def resolved_paths(value: Any, info: ValidationInfo) -> Any:
     """Take paths as relative to the folder of the campaign file."""
+    if value is None:
+        return None
     folder = Path((info.context or {}).get("folder", "."))
     if isinstance(value, list):
         return [folder / Path(part).expanduser() for part in value]

@@ -78,6 +78,28 @@ class LabelStage(Stage):
         return self
 
 
+class ExtendStage(Stage):
+    """Train on new structures beside the old ones, and refuse a potential that got worse."""
+
+    current: str = Field(description="Name of the potential that is to be extended.")
+    dataset: str = Field(description="Id of the DatasetDoc that it was trained on.")
+    tolerance: float = Field(
+        0.05,
+        ge=0,
+        description="Relative increase of an RMSE on the old held-out frames that is let pass.",
+    )
+    manifest: Path | None = Field(
+        None,
+        description="Manifest of the old structures (mofonon select): of the new ones only "
+        "those are taken that it does not cover.",
+    )
+    quantile: float = Field(
+        0.95, gt=0, le=1, description="Quantile of distances beyond which one is not covered."
+    )
+
+    _resolve = field_validator("manifest", mode="before")(resolved_paths)
+
+
 class FineTuneStage(Stage):
     """Fine-tune a MACE foundation on the dataset."""
 

@@ -37,6 +37,7 @@ SUMMARY_FIELDS: dict[str, tuple[str, ...]] = {
     "dataset": ("n_frames",),
     "finetune": ("n_epochs", "best_epoch"),
     "evaluate": (),
+    "extend": ("state", "reason"),
     "stabilize": ("state", "min_frequency", "n_attempts"),
     "phonons": ("min_frequency", "has_imaginary_modes", "nsites"),
     "bulk-modulus": ("bulk_modulus", "equilibrium_volume", "nsites"),
@@ -50,6 +51,7 @@ FOUND_BY = {
     "dataset": "n_frames",
     "finetune": "n_epochs",
     "evaluate": "completed_at",
+    "extend": "reason",
 }
 
 
