@@ -59,7 +59,7 @@ def cluster():
         answers = Answers(
             cluster="slurm",
             project="fire",
-            folder=running.folder,
+            folder=running.folder / "config",
             work_dir=str(running.folder / "work"),
             activate=activate,
             mongo_host="127.0.0.1",
@@ -70,7 +70,7 @@ def cluster():
         )
         write(answers, overwrite=False)
         running.environment["JOBFLOW_CONFIG_FILE"] = str(
-            running.folder / "mofonon" / "jobflow.yaml"
+            running.folder / "config" / "mofonon" / "jobflow.yaml"
         )
         yield running
 
@@ -85,7 +85,7 @@ def _reset(cluster: Cluster) -> None:
 
 
 def _launchpad(cluster: Cluster) -> Path:
-    return cluster.folder / "mofonon" / "fireworks" / "my_launchpad.yaml"
+    return cluster.folder / "config" / "mofonon" / "fireworks" / "my_launchpad.yaml"
 
 
 def _submit(cluster: Cluster) -> dict:
@@ -113,7 +113,7 @@ def test_rlaunch(cluster):
 
 def test_qlaunch_on_slurm(cluster):
     _submit(cluster)
-    adapter_file = cluster.folder / "mofonon" / "fireworks" / "my_qadapter.yaml"
+    adapter_file = cluster.folder / "config" / "mofonon" / "fireworks" / "my_qadapter.yaml"
     adapter = yaml.safe_load(adapter_file.read_text())
     assert adapter["queue"] == "gpu"
     adapter["rocket_launch"] = adapter["rocket_launch"].replace("singleshot", "rapidfire")

@@ -58,6 +58,8 @@ class Assembly:
         self.stabilized: dict[tuple[str, str], OutputReference] = {}
         #: Document of the trained potential, once a unit makes it.
         self.trained: OutputReference | None = None
+        #: Document that says whether it may replace another.
+        self.verdict: OutputReference | None = None
 
     def units(self) -> Iterator[Unit]:
         """Yield the units: training first, then structure after structure; the report last."""
@@ -154,7 +156,7 @@ class Assembly:
                 f"the potential {unit.potential} is made by finetune, which cannot be made"
             )
         changes = self.spec.potentials[unit.potential].changes()
-        return with_potential_of(maker, structure, self.trained, changes)
+        return with_potential_of(maker, structure, self.trained, changes, self.verdict)
 
     def check_elements(self, potential: str, structure: Structure) -> None:
         """Check that a potential that exists knows the elements of a structure."""

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from jobflow import Flow, OutputReference
 
-from mofonon.campaign.schema_training import FineTuneStage, LabelStage, SampleStage
+from mofonon.campaign.extension import NEW, OLD, judge_extension
+from mofonon.campaign.schema_training import (
+    EvaluateStage,
+    ExtendStage,
+    FineTuneStage,
+    LabelStage,
+    SampleStage,
+)
 from mofonon.campaign.stages import import_maker
 from mofonon.campaign.structures import NamedStructure, read_manifest, selected
 from mofonon.campaign.training import evaluate_on, fine_tune
@@ -69,8 +76,13 @@ class TrainingAssembly:
             unit = self._fine_tune(self.stages.finetune, dataset)
             self.assembly.trained = unit.output
             yield unit
-        if self.stages.evaluate is not None:
-            yield self._evaluate(dataset)
+        if self.stages.evaluate is not None or self.stages.extend is not None:
+            unit = self._evaluate(dataset)
+            yield unit
+            if self.stages.extend is not None:
+                verdict = self._judge(self.stages.extend, unit.output)
+                self.assembly.verdict = verdict.output
+                yield verdict
 
     def _samples_and_labels(self, label: LabelStage) -> Iterator[Unit]:
         chosen = self._chosen()
@@ -199,17 +211,23 @@ class TrainingAssembly:
             launch=stage.launch,
             with_dispersion=stage.with_dispersion,
         )
-        made = fine_tune(dataset, stage.split, maker, named_files(stage.settings))
+        datasets = [dataset]
+        if self.stages.extend is not None:
+            datasets.insert(0, OutputReference(self.stages.extend.dataset))
+        made = fine_tune(datasets, stage.split, maker, named_files(stage.settings))
         made.name = "finetune"
         return self.assembly.fill(unit, stage, made)
 
     def _evaluate(self, dataset: OutputReference | None) -> Unit:
-        stage = self.stages.evaluate
-        unit = Unit("evaluate", "", "")
-        if dataset is None or stage is None:
+        stage = self.stages.evaluate or EvaluateStage()
+        if dataset is None:
             raise CampaignError(
                 "stage evaluate needs a dataset", "add stage label, or name its document"
             )
+        extend = self.stages.extend
+        datasets = {stage.part: dataset}
+        if extend is not None:
+            datasets = {OLD: OutputReference(extend.dataset), NEW: dataset}
         potentials: dict[str, Any] = {}
         files = None
         for name in stage.potentials or self.assembly.spec.potentials:
@@ -219,10 +237,21 @@ class TrainingAssembly:
                 potentials[name] = self.assembly.trained.potential_spec
                 files = self.assembly.trained.files
         made = evaluate_on(
-            dataset, stage.split, stage.part, EvaluationMaker(), potentials, files
+            datasets, stage.split, stage.part, EvaluationMaker(), potentials, files
         )
         made.name = "evaluate"
-        return self.assembly.fill(unit, stage, made)
+        return self.assembly.fill(Unit("evaluate", "", ""), stage, made)
+
+    def _judge(self, stage: ExtendStage, evaluation: OutputReference | None) -> Unit:
+        candidates = [n for n, p in self.assembly.spec.potentials.items() if p.made_by]
+        if evaluation is None or not candidates:
+            raise CampaignError(
+                "stage extend needs the potential that finetune makes",
+                "add it to potentials, with from: finetune",
+            )
+        made = judge_extension(evaluation, stage.current, candidates[0], stage.tolerance)
+        made.name = "extend"
+        return self.assembly.fill(Unit("extend", "", ""), stage, made)
 
     def _potential_of(self, names: list[str] | None, stage: str) -> PotentialSpec:
         existing = self.assembly.specs

@@ -121,7 +121,7 @@ class RemoteProject:
         """
         self.build_indexes()
         done = Submission()
-        ids = {job_id for unit in units for job_id in unit.job_ids}
+        ids = {job_id for unit in units for job_id in {*unit.job_ids, *unit.needs}}
         finished = finished_jobs(self.open_store(), ids)
         queued = self.jobs_of(ids)
         absent: list[Unit] = []

@@ -13,8 +13,9 @@ from jobflow import CURRENT_JOB, Flow, Job, Maker, Response, job
 from pymatgen.core import Structure
 
 from mofonon.arrays import EncodedArray
+from mofonon.campaign.extension import require_accepted
 from mofonon.campaign.identity import flat_jobs, renamed
-from mofonon.dataset.schemas import DatasetDoc
+from mofonon.dataset.schemas import PARTS, DatasetDoc
 from mofonon.potentials import PotentialSpec
 from mofonon.potentials.stored import keep_model
 from mofonon.training.evaluation import EvaluationMaker, evaluate, load_sets
@@ -24,45 +25,48 @@ from mofonon.training.schemas import ModelFile, PotentialDoc
 
 @job(data=[EncodedArray], output_schema=PotentialDoc)
 def fine_tune(
-    dataset: Any,
+    datasets: list[Any],
     split: str,
     maker: FineTuneMaker,
     files: dict[str, str],  # noqa: ARG001
 ) -> PotentialDoc:
-    """Fine-tune on a split of a dataset that another job made.
+    """Fine-tune on a split of datasets that other jobs made.
 
     Parameters
     ----------
-    dataset : DatasetDoc
-        With its frames.
+    datasets : list of DatasetDoc
+        With their frames; several are put together, part by part.
     split : str
         Name of the split.
     maker : FineTuneMaker
         Foundation, settings, processes.
+    files : dict
+        Hashes of the files that the settings name: part of the identity of the job.
     """
-    from mofonon.dataset.schemas import DatasetDoc
-
-    doc = dataset if isinstance(dataset, DatasetDoc) else DatasetDoc.model_validate(dataset)
-    parts: dict[str, Any] = {name: doc.part(split, name) for name in ("train", "valid", "test")}
-    parts |= {"dataset_id": doc.calculation_id, "notice": doc.notice}
+    docs = [_dataset(found) for found in datasets]
+    parts: dict[str, Any] = {
+        part: [frame for doc in docs for frame in doc.part(split, part)] for part in PARTS
+    }
+    parts["dataset_id"] = " + ".join(doc.calculation_id for doc in docs)
+    parts["notice"] = next((doc.notice for doc in docs if doc.notice), None)
     return run_training(maker.prepare(parts), maker.name, maker.with_dispersion)
 
 
 @job(data=[EncodedArray])
 def evaluate_on(
-    dataset: Any,
+    datasets: dict[str, Any],
     split: str,
     part: str,
     maker: EvaluationMaker,
     potentials: dict[str, PotentialSpec],
     files: list[ModelFile] | None = None,
 ) -> Any:
-    """Evaluate potentials on a part of a dataset that another job made.
+    """Evaluate potentials on a part of datasets that other jobs made.
 
     Parameters
     ----------
-    dataset : DatasetDoc
-        With its frames.
+    datasets : dict of str to DatasetDoc
+        With their frames, by the names that tables show.
     split, part : str
         Names, such as random and test.
     maker : EvaluationMaker
@@ -75,8 +79,11 @@ def evaluate_on(
     specs = {name: PotentialSpec.model_validate(spec) for name, spec in potentials.items()}
     for spec in specs.values():
         keep_files(spec, files or [])
-    frames = _dataset(dataset).part(split, part)  # type: ignore[arg-type]
-    return evaluate(specs, load_sets({part: frames}), maker.settings)
+    sets = {
+        name: _dataset(found).part(split, part)  # type: ignore[arg-type]
+        for name, found in datasets.items()
+    }
+    return evaluate(specs, load_sets(sets), maker.settings)
 
 
 def _dataset(found: Any) -> DatasetDoc:
@@ -90,6 +97,7 @@ def start_with_model(
     spec: PotentialSpec,
     files: list[ModelFile],
     changes: dict[str, Any] | None = None,
+    verdict: Any = None,
 ) -> Response[Any]:
     """Make the flow of a Maker with a potential that another job has trained.
 
@@ -109,7 +117,15 @@ def start_with_model(
         Its files, with their contents.
     changes : dict, optional
         Fields of the spec that are to be others, such as the device.
+    verdict : ExtensionDoc, optional
+        Where the model was to replace another: whether it may.
+
+    Raises
+    ------
+    ExtensionRefused
+        When it may not.
     """
+    require_accepted(verdict)
     spec = PotentialSpec.model_validate(spec)
     keep_files(spec, files)
     spec = PotentialSpec(**{**spec.model_dump(), **(changes or {})})
@@ -148,7 +164,11 @@ def in_place_of_this_job(made: Flow | Job) -> Flow:
 
 
 def with_potential_of(
-    maker: Maker, structure: Any, trained: Any, changes: dict[str, Any]
+    maker: Maker,
+    structure: Any,
+    trained: Any,
+    changes: dict[str, Any],
+    verdict: Any = None,
 ) -> Job:
     """Make the job that starts a Maker with a trained potential.
 
@@ -162,7 +182,11 @@ def with_potential_of(
         The PotentialDoc.
     changes : dict
         Fields of its spec that are to be others: head, device, dispersion.
+    verdict : OutputReference, optional
+        The ExtensionDoc of an extension.
     """
-    started = start_with_model(maker, structure, trained.potential_spec, trained.files, changes)
+    started = start_with_model(
+        maker, structure, trained.potential_spec, trained.files, changes, verdict
+    )
     started.name = f"start {maker.name}"
     return started
