@@ -15,16 +15,19 @@ import fcntl
 import hashlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-_IDLE_SECONDS = 300
+_IDLE_SECONDS = 60
+_GRACE_SECONDS = 30
 _START_SECONDS = 120
 _LONGEST_MESSAGE = 1 << 20
 #: Kept open for the life of the process: the lock on its GPU.
@@ -100,8 +103,6 @@ def run_warm(folder: str) -> int:
 
 def serve(path: str) -> None:
     """Be the warm process: import once, fork for each job."""
-    import signal
-
     server = socket.socket(socket.AF_UNIX)
     server.bind(path)
     server.listen(64)
@@ -136,6 +137,7 @@ def _serve_one(connection: socket.socket) -> None:
         asked = json.loads(message)
         for number, descriptor in zip((1, 2), descriptors, strict=True):
             os.dup2(descriptor, number)
+        threading.Thread(target=_end_with_client, args=(connection,), daemon=True).start()
         os.environ.clear()
         os.environ.update(asked["environment"])
         os.chdir(asked["folder"])
@@ -151,6 +153,16 @@ def _serve_one(connection: socket.socket) -> None:
         with suppress(OSError):
             connection.sendall(bytes([status]))
         os._exit(status)
+
+
+def _end_with_client(connection: socket.socket) -> None:
+    """End the job when its client is gone: it was cancelled, or its wall time is over."""
+    with suppress(OSError):
+        while connection.recv(1):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE_SECONDS)
+    os._exit(1)
 
 
 def _import_all() -> None:

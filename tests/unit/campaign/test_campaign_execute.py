@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from jobflow import JobStore
@@ -12,7 +14,7 @@ from monty.serialization import dumpfn, loadfn
 
 from mofonon.campaign import execute
 from mofonon.errors import CampaignError
-from support.jobs import where_am_i
+from support.jobs import sleep_forever, where_am_i
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +79,37 @@ def test_warm_jobs_share_a_process_and_nothing_else(tmp_path):
             outputs.append(json.loads((folder / "store.json").read_text())[0]["output"])
     assert [each["mark"] for each in outputs] == ["0", "2"]
     assert [each["folder"] for each in outputs] == [str(tmp_path / "0"), str(tmp_path / "2")]
+    _cancelled_job_ends(tmp_path)
     server = outputs[0]["parent"]
     assert outputs[1]["parent"] == server
     os.kill(server, 15)
+
+
+def _cancelled_job_ends(tmp_path):
+    folder = tmp_path / "cancelled"
+    folder.mkdir()
+    made = sleep_forever(str(folder / "pid"))
+    store = JobStore(JSONStore("store.json", read_only=False))
+    dumpfn({"job": made, "store": store}, folder / "jfremote_in.json")
+    (folder / "store.json").write_text("[]")
+    client = subprocess.Popen(
+        [sys.executable, "-m", "mofonon.campaign.execute", str(folder)],
+        env={**os.environ, "MOFONON_WARM": "1"},
+        cwd=folder,
+    )
+    end = time.monotonic() + 60
+    while not (folder / "pid").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    pid = int((folder / "pid").read_text())
+    client.kill()
+    client.wait()
+    while _runs(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not _runs(pid)
+
+
+def _runs(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    except FileNotFoundError:
+        return False
