@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobflow import Flow
+from jobflow import Flow, Job
+from monty.json import MontyEncoder
 
 from mofonon.campaign.remote import Submission, connected
 from mofonon.campaign.resources import set_queue_adapter
@@ -85,10 +87,22 @@ def submit(units: Sequence[Unit], campaign: str, launchpad: LaunchPad) -> Submis
             job.hosts = []
             set_queue_adapter(job, unit.estimates.get(job.uuid), unit.resources)
         flow = Flow([job for _, job in jobs], name=campaign)
+        for _, job in jobs:
+            _serialize_whole(job)
         launchpad.add_wf(flow_to_workflow(flow, allow_external_references=True))
         done.flows.append(flow.uuid)
         done.n_jobs += len(jobs)
     return done
+
+
+def _serialize_whole(job: Job) -> None:
+    """Let a job give plain data only when FireWorks asks for it.
+
+    FireWorks makes JSON of a job by a function that turns pydantic models within a Maker into
+    their text (jobflow 0.4, ``JobFiretask.to_dict``), from which no Maker comes back.
+    """
+    plain = json.loads(json.dumps(job, cls=MontyEncoder))
+    object.__setattr__(job, "as_dict", lambda: plain)
 
 
 def _among(ids: list[str]) -> dict[str, Any]:
