@@ -170,6 +170,44 @@ def submit(
             typer.echo(line)
 
 
+def extend(
+    file: CampaignArgument,
+    new: Annotated[Path, typer.Option(help="Folder of new structures.")],
+    written: Annotated[
+        Path | None,
+        typer.Option(
+            "--write", help="Campaign file that is written. Default: beside FILE, by NEW."
+        ),
+    ] = None,
+    project: ProjectOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of tables, figures and the page."),
+    ] = None,
+    store: StoreOption = None,
+    allow_import: ImportOption = None,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Extend a potential to new structures: label and train on what it does not cover.
+
+    The campaign has a stage extend, which names the potential and its dataset. Old and new are
+    evaluated again, and a candidate that got worse on the old is refused. What is run is written
+    as a campaign file, for mofonon status and mofonon retry. With --project it is submitted.
+    """
+    set_threads(threads)
+    with stdout_for_results():
+        from mofonon.cli import campaign_runs
+
+        path = campaign_runs.write_extension(file, new, written, allow_import)
+    if not as_json:
+        typer.echo(f"campaign of the extension: {path}")
+    if project is None:
+        _run(path, output, store, allow_import, threads, as_json=as_json, retry=False)
+    else:
+        submit(path, project, allow_import=allow_import, as_json=as_json)
+
+
 def status(
     file: CampaignArgument,
     project: ProjectOption = None,

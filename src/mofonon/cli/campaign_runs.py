@@ -15,11 +15,12 @@ from mofonon.campaign.local import LocalRun
 from mofonon.campaign.maker import CampaignMaker
 from mofonon.campaign.schema import CampaignSpec
 from mofonon.campaign.state import UnitRow, UnitState, states_in_store
+from mofonon.campaign.structures import structure_files
 from mofonon.campaign.table import remember, remembered
 from mofonon.campaign.units import Unit
 from mofonon.cli.progress_bar import ProgressBar, note
-from mofonon.cli.runs import open_noted_store
-from mofonon.errors import SettingsError
+from mofonon.cli.runs import open_noted_store, writing
+from mofonon.errors import CampaignError, SettingsError
 from mofonon.store import get_document, open_store
 
 if TYPE_CHECKING:
@@ -133,6 +134,70 @@ def submit(
         "postponed": [unit.label for unit in done.postponed],
         "flows": done.flows,
     }
+
+
+def write_extension(
+    file: Path, new: Path, written: Path | None, allow_import: Sequence[str] | None
+) -> Path:
+    """Write the campaign of an extension: that of the file, with new structures.
+
+    Where the stage extend names a manifest, only structures that it does not cover are taken.
+
+    Raises
+    ------
+    CampaignError
+        When there is nothing to extend by.
+    """
+    import yaml
+
+    spec = load_campaign(file, allow_import or ())
+    extend = spec.stages.extend
+    if extend is None:
+        raise CampaignError(
+            f"{file} has no stage extend", "name the potential and its dataset there"
+        )
+    wanted = spec.structures.model_copy(
+        update={"files": [], "folder": new.resolve(), "manifest": None}
+    )
+    found = structure_files(wanted)
+    if extend.manifest is not None:
+        outside = _not_covered(new, extend.manifest, extend.quantile)
+        note(f"{len(outside)} of {len(found)} structures are not covered by {extend.manifest}")
+        found = {name: path for name, path in found.items() if name in outside}
+    if not found:
+        raise CampaignError(
+            f"{new} has nothing that the training set does not cover", "there is nothing to do"
+        )
+    content = spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    content["structures"] = wanted.model_copy(
+        update={"folder": None, "files": [str(path) for path in found.values()]}
+    ).model_dump(mode="json", exclude_defaults=True)
+    content["name"] = f"{spec.name}-{new.resolve().name}"[:60]
+    path = written or file.with_name(f"{file.stem}-{new.resolve().name}.yaml")
+    with writing(path.parent):
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _not_covered(new: Path, manifest: Path, quantile: float) -> set[str]:
+    """Names of the structures of a folder that a training set does not cover."""
+    from tempfile import TemporaryDirectory
+
+    from mofonon.cli.select_runs import CoverageOptions, run_coverage
+
+    with TemporaryDirectory() as folder:
+        report, _, _ = run_coverage(
+            CoverageOptions(
+                source=new,
+                manifest=manifest,
+                model=None,
+                device="cpu",
+                quantile=quantile,
+                processes=1,
+                output=Path(folder),
+            )
+        )
+    return {row.id for row in report.rows if row.outside}
 
 
 def submission_lines(done: dict[str, Any]) -> list[str]:
