@@ -192,8 +192,9 @@ def extend(
     """Extend a potential to new structures: label and train on what it does not cover.
 
     The campaign has a stage extend, which names the potential and its dataset. Old and new are
-    evaluated again, and a candidate that got worse on the old is refused. What is run is written
-    as a campaign file, for mofonon status and mofonon retry. With --project it is submitted.
+    evaluated again, and a candidate that got worse on the old is refused. What is run is also
+    written as a campaign file, for mofonon status and mofonon retry. With --project it is
+    submitted.
     """
     set_threads(threads)
     with stdout_for_results():
