@@ -32,6 +32,8 @@ DOCUMENT_TYPES = {
     "sample": "SampleDoc",
     "dataset": "DatasetDoc",
     "labels": "LabelDoc",
+    "campaign": "CampaignDoc",
+    "extension": "ExtensionDoc",
 }
 
 
