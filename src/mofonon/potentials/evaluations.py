@@ -17,6 +17,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self, runtime_checkable
@@ -70,7 +71,8 @@ class EvaluationLog:
         try:
             self._read_index()
         except OSError as error:
-            self._file.close()
+            with suppress(OSError):  # what could not be written is tried again, in vain
+                self._file.close()
             raise self._unwritable(error) from error
 
     def __len__(self) -> int:
