@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       phonons, bulk modulus and expansion with the demo model (a few minutes)"
+	@echo "make demo       the whole chain, from samples to thermal expansion, with stand-ins (minutes)"
 	@echo "make test       all tests"
 	@echo "make test-fast  the quick ones"
 	@echo "make lint       ruff and mypy"
@@ -38,9 +38,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.torch
 	@touch $@ $(VENV)/.run
 
 demo: $(VENV)/.run
-	$(BIN)/mofonon phonons --config docs/examples/demo.yaml
+	$(BIN)/mofonon campaign plan workflows/demo.yaml
+	$(BIN)/mofonon run workflows/demo.yaml --output demo-output
 	$(BIN)/mofonon bulk-modulus --config docs/examples/bulk-modulus-demo.yaml
-	$(BIN)/mofonon qha --config docs/examples/qha-demo.yaml
 	@echo "page of the phonons: demo-output/page.html; figures: demo-output/figures"
 
 test: $(VENV)/.dev
