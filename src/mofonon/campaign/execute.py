@@ -3,7 +3,8 @@
 It does what ``jf execution run`` does without importing its command line. Two things more:
 
 - Several jobs that share an allocation get a GPU each (``MOFONON_ONE_GPU``).
-- Jobs of one allocation share the seconds that importing takes (``MOFONON_WARM``): the first
+- Jobs of one allocation share the seconds that importing takes (``MOFONON_WARM``; with the
+  value ``torch`` those of torch and mace too): the first
   starts a process that imports once and forks for each job; later ones hand it their folder,
   environment and output streams over a socket. The process ends with its allocation, or when
   no job came for a while.
@@ -172,7 +173,9 @@ def _import_all() -> None:
     from mofonon.cli.options import set_threads
 
     set_threads(None)
+    torch = ("torch", "mace.calculators") if os.environ["MOFONON_WARM"] == "torch" else ()
     for name in (
+        *torch,
         "jobflow_remote.jobs.run",
         "mofonon.lattice.bulk_modulus",
         "mofonon.lattice.flows",
