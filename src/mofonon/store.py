@@ -199,7 +199,7 @@ def find_documents(
     if properties is not None:
         wanted = ["uuid", "output.completed_at", *(prefix_field(name) for name in properties)]
     if _is_mongo(store):
-        newest = {"output.completed_at": -1}  # an index: see build_indexes
+        newest: dict[str, Any] = {"output.completed_at": -1}  # an index: see build_indexes
         for entry in store.docs_store.query(query, wanted, sort=newest, limit=limit):
             yield {**entry.get("output", {}), "document_id": entry["uuid"]}
         return

@@ -225,7 +225,7 @@ class TrainingAssembly:
                 "stage evaluate needs a dataset", "add stage label, or name its document"
             )
         extend = self.stages.extend
-        datasets = {stage.part: dataset}
+        datasets: dict[str, OutputReference] = {stage.part: dataset}
         if extend is not None:
             datasets = {OLD: OutputReference(extend.dataset), NEW: dataset}
         potentials: dict[str, Any] = {}

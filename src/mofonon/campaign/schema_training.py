@@ -28,6 +28,10 @@ def _files(settings: Any, info: ValidationInfo) -> Any:
 Sampler = Literal["eos", "md", "relax", "rattle"]
 
 
+def _all_samplers() -> dict[Sampler, dict[str, Any]]:
+    return {"eos": {}, "md": {}, "relax": {"deviation": 0.05}, "rattle": {}}
+
+
 class SelectStage(Stage):
     """Which structures are sampled and labelled; all of them without this stage."""
 
@@ -40,12 +44,7 @@ class SampleStage(Stage):
     """Structures to be labelled: strains, molecular dynamics, relaxation, rattled cells."""
 
     samplers: dict[Sampler, dict[str, Any]] = Field(
-        default_factory=lambda: {
-            "eos": {},
-            "md": {},
-            "relax": {"deviation": 0.05},
-            "rattle": {},
-        },
+        default_factory=_all_samplers,
         description="Samplers with keyword arguments of their Makers.",
     )
 
