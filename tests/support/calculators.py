@@ -91,15 +91,3 @@ class RestlessEMT(EMT):
         super().calculate(atoms, *arguments, **keywords)
         if atoms.get_volume() / len(atoms) > 10.7 and len(atoms) == 2:
             self.results["forces"] = [[0.01, 0.0, 0.0], [-0.01, 0.0, 0.0]]
-def _seconds_of_this_job(number: int) -> float:
-    """What the JSON file in SECONDS_BY_JOB says for the name of the running job.
-    A list says it for the first, second, ... evaluation of the job; the last holds on.
-    path = os.environ.get("SECONDS_BY_JOB")
-    if not path or not Path(path).exists():
-        return 0.0
-    from jobflow import CURRENT_JOB
-    name = CURRENT_JOB.job.name if CURRENT_JOB.job is not None else ""
-    seconds = json.loads(Path(path).read_text()).get(name, 0.0)
-    if isinstance(seconds, list):
-        seconds = seconds[min(number, len(seconds) - 1)]
-    return float(seconds)
