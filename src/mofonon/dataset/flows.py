@@ -88,6 +88,7 @@ def label_by_potential(
         progress.report("labels", number, len(items))
     return LabelDoc.from_structure(
         meta_structure=items[0].structure,
+        structure=items[0].structure,
         state="successful",
         mof_id=mof_id,
         tasks=[
