@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: A worker is replaced after so many items, so that what libraries leak stays bounded.
+#: Workers are replaced after so many items each, so that what libraries leak stays bounded.
 ITEMS_PER_WORKER = 1000
 
 
@@ -60,13 +60,24 @@ class BoundedPool(Generic[Item, Result]):
         items is never held.
         """
         remaining = iter(items)
+        while True:
+            # not max_tasks_per_child: its last items can wait for ever (CPython issue 115634)
+            share = islice(remaining, ITEMS_PER_WORKER * self._processes)
+            outcomes = self._map_share(share)
+            first = next(outcomes, None)
+            if first is None:
+                return
+            yield first
+            yield from outcomes
+
+    def _map_share(self, items: Iterator[Item]) -> Iterator[tuple[Item, Result | WorkerDied]]:
+        """Work on the items of one generation of workers."""
         running: dict[Future[Result], Item] = {}
         executor = self._executor(self._processes)
         try:
             while True:
-                free = 4 * self._processes - len(running)
-                for item in islice(remaining, free):
-                    running[executor.submit(self._function, item)] = item
+                for item in islice(items, 4 * self._processes - len(running)):
+                    running[self._submit(executor, item)] = item
                 if not running:
                     return
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -83,6 +94,15 @@ class BoundedPool(Generic[Item, Result]):
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
 
+    def _submit(self, executor: ProcessPoolExecutor, item: Item) -> Future[Result]:
+        """Submit an item; if a worker died meanwhile, its future has that error."""
+        try:
+            return executor.submit(self._function, item)
+        except BrokenProcessPool as error:
+            failed: Future[Result] = Future()
+            failed.set_exception(error)
+            return failed
+
     def _alone(self, item: Item) -> Result | WorkerDied:
         """Do one item in a process of its own."""
         with self._executor(1) as executor:
@@ -92,12 +112,9 @@ class BoundedPool(Generic[Item, Result]):
                 return WorkerDied("the process that worked on it ended")
 
     def _executor(self, processes: int) -> ProcessPoolExecutor:
-        make: Any = ProcessPoolExecutor
-        executor: ProcessPoolExecutor = make(
+        return ProcessPoolExecutor(
             processes,
             mp_context=self._context,
             initializer=self._initializer,
             initargs=self._arguments,
-            max_tasks_per_child=ITEMS_PER_WORKER,
         )
-        return executor

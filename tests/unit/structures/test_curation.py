@@ -2,17 +2,21 @@
 
 import io
 import json
+import multiprocessing
+import os
 import shutil
 import tarfile
+import time
 import warnings
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from pymatgen.core import Lattice, Structure
 
 from mofonon.errors import CurationError
-from mofonon.structures import curate, curation
+from mofonon.structures import curate, curation, workers
 from mofonon.structures.collection import StructureFile, iterate_collection
 from mofonon.structures.curate import curate_collection
 from mofonon.structures.curation import (
@@ -268,8 +272,6 @@ def test_crystal_systems_are_those_of_pymatgen():
 
 def fragile(item: int) -> int:
     if item == 7:
-        import os
-
         os._exit(3)
     return item * item
 
@@ -278,6 +280,33 @@ def test_a_worker_that_dies_costs_one_item():
     outcome = dict(BoundedPool(fragile, 2).map(range(20)))
     assert isinstance(outcome.pop(7), WorkerDied)
     assert outcome == {i: i * i for i in range(20) if i != 7}
+
+
+def test_a_worker_that_dies_while_the_next_file_is_read_costs_one_item():
+    def slow_archive():
+        yield 7
+        deadline = time.monotonic() + 60
+        while multiprocessing.active_children() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.2)  # the pool takes note
+        yield from (1, 2)
+
+    outcome = dict(BoundedPool(fragile, 1).map(slow_archive()))
+    assert isinstance(outcome.pop(7), WorkerDied)
+    assert outcome == {1: 1, 2: 4}
+
+
+def process(_: int) -> int:
+    return os.getpid()
+
+
+@pytest.mark.parametrize("n_items", [5, 6, 7])
+def test_workers_are_replaced_and_no_item_waits_for_ever(monkeypatch, n_items):
+    monkeypatch.setattr(workers, "ITEMS_PER_WORKER", 5)
+    outcome = dict(BoundedPool(process, 1).map(range(n_items)))
+    assert sorted(outcome) == list(range(n_items))
+    counts = sorted(Counter(outcome.values()).values(), reverse=True)
+    assert counts == ([5] if n_items == 5 else [5, n_items - 5])
 
 
 def test_an_unforeseen_error_is_a_refusal(monkeypatch):
