@@ -2,99 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from emmet.core.tasks import TaskDoc
 from jobflow import Flow, Job, Maker, OutputReference, Response, job
 from pymatgen.core import Structure
 
-from mofonon.dft.documents import frames_of_task, judge_task, label_document, task_seconds
-from mofonon.dft.eos import WITH_GAPS, MofEosMaker
-from mofonon.dft.jobs import FAILURES, MofRelaxMaker, MofStaticMaker, with_mesh_of
-from mofonon.dft.schemas import (
-    LabelDoc,
-    LabelFrame,
-    LabelTask,
-    QuarantineSettings,
-    UnlabelledFrame,
-)
+from mofonon.dft.eos import MofEosMaker
+from mofonon.dft.jobs import MofRelaxMaker, MofStaticMaker, with_mesh_of
+from mofonon.dft.plan import PinnedMakers, Plan
+from mofonon.dft.schemas import LabelDoc, LabelTask, QuarantineSettings, UnlabelledFrame
 from mofonon.errors import SettingsError
 from mofonon.provenance import content_hash
 from mofonon.structures import structure_hash
 
 
-@job(data=["frames"], output_schema=LabelDoc, config=WITH_GAPS)
-def harvest_labels(
-    mof_id: str,
-    structure: Structure,
-    tasks: list[LabelTask],
-    outputs: list[TaskDoc | None],
-    settings: QuarantineSettings,
-    calculation_id: str | None = None,
-    previous: LabelDoc | None = None,
-) -> LabelDoc:
-    """Make the LabelDoc of one MOF from what its calculations gave.
-
-    Runs also when some of them failed: their tasks say so, and ``mofonon label --retry``
-    repeats them alone.
-
-    Parameters
-    ----------
-    mof_id : str
-        Name of the MOF.
-    structure : Structure
-        The structure that was asked for.
-    tasks : list of LabelTask
-        The calculations.
-    outputs : list of TaskDoc or None
-        What they gave, in the same order; None for those that failed.
-    settings : QuarantineSettings
-        When frames are kept apart.
-    calculation_id : str, optional
-        Identity of the calculation.
-    previous : LabelDoc, optional
-        An earlier document whose successful calculations are taken over.
-    """
-    ended: dict[str, tuple[LabelTask, list[LabelFrame]]] = {}
-    seconds = 0.0
-    if previous is not None:
-        seconds = previous.seconds
-        for task in previous.tasks:  # in the order that they were asked for
-            own = [f for f in previous.frames if f.provenance.job_uuid == task.uuid]
-            ended[task.name] = (task, own)
-    for task, output in zip(tasks, outputs, strict=True):
-        failure = FAILURES.get(str(task.uuid))
-        judged = judge_task(task, output, failure.reason if failure else None)
-        ended[task.name] = frames_of_task(
-            judged, output, mof_id, failure.folder if failure else None
-        )
-        seconds += task_seconds(output)
-    return label_document(
-        mof_id,
-        structure,
-        [task for task, _ in ended.values()],
-        [frame for _, frames in ended.values() for frame in frames],
-        settings=settings,
-        calculation_id=calculation_id,
-        seconds=seconds,
-    )
-
-
 @job
-def label_found_frames(frames: list[Any], maker: LabelMaker) -> Response:
-    """Label frames that another job makes: their number is not known before.
+def label_found_frames(
+    frames: Any, maker: LabelMaker, mof_ids: Sequence[str] | str | None = None
+) -> Response:
+    """Label what another job makes: a structure, or frames whose number is not known before.
 
     Parameters
     ----------
-    frames : list of UnlabelledFrame or Structure
+    frames : Structure, UnlabelledFrame, or list of them
         What to label.
     maker : LabelMaker
         How.
+    mof_ids : sequence of str or str, optional
+        Names of the MOFs, as for :meth:`LabelMaker.make`.
     """
-    return Response(replace=maker.make(frames))
+    return Response(replace=maker.make(frames, mof_ids))
 
 
 @dataclass
@@ -143,10 +82,11 @@ class LabelMaker(Maker):
         Parameters
         ----------
         structures : Structure, UnlabelledFrame, a sequence of them, or OutputReference
-            What to label. A reference to a list of them is resolved when it is there.
-        mof_ids : sequence of str, optional
-            Name of the MOF of each Structure; by default its formula and the beginning of its
-            hash. UnlabelledFrames have their own.
+            What to label. References to outputs of other jobs, to one of them, to a list, or
+            in a sequence, are resolved when the outputs are there.
+        mof_ids : sequence of str or str, optional
+            Name of the MOF of each Structure, or of all; by default its formula and the
+            beginning of its hash. UnlabelledFrames have their own.
         prev_dir : str, optional
             Not used; there for composition with atomate2's Makers.
 
@@ -157,12 +97,12 @@ class LabelMaker(Maker):
             LabelDocs, one for each MOF in the order of first appearance.
         """
         del prev_dir
-        if isinstance(structures, OutputReference):
-            found = label_found_frames(structures, self)
+        if _is_to_come(structures):
+            found = label_found_frames(structures, self, mof_ids)
             return Flow([found], output=found.output, name=self.name)
         single = isinstance(structures, Structure | UnlabelledFrame)
         items = [structures] if single else list(structures)
-        names = [mof_ids] if isinstance(mof_ids, str) else mof_ids
+        names = [mof_ids] * len(items) if isinstance(mof_ids, str) else mof_ids
         groups = _grouped(items, names)
         if not groups:
             raise SettingsError("there is nothing to label", "give structures or frames")
@@ -196,7 +136,7 @@ class LabelMaker(Maker):
             raise SettingsError(
                 f"all calculations of {doc.mof_id} were successful", "there is nothing to retry"
             )
-        plan = _Plan(doc.mof_id, doc.structure)
+        plan = Plan(doc.mof_id, doc.structure)
         makers = self._pinned(doc.structure)
         if any(task.origin == "relax" for task in bad):
             # what came of a relaxation that failed is not of the relaxed cell
@@ -244,7 +184,7 @@ class LabelMaker(Maker):
         own = next((item for item in members if isinstance(item, Structure)), None)
         frames = [item for item in members if isinstance(item, UnlabelledFrame)]
         structure = own if own is not None else frames[0].structure
-        plan = _Plan(mof_id, structure)
+        plan = Plan(mof_id, structure)
         makers = self._pinned(structure)
         if own is not None:
             makers.add_structure(plan)
@@ -262,7 +202,7 @@ class LabelMaker(Maker):
             makers.add_static(plan, task)
         return plan.flow(self.settings, self.calculation_id(members), None)
 
-    def _pinned(self, structure: Structure) -> _PinnedMakers:
+    def _pinned(self, structure: Structure) -> PinnedMakers:
         """Copy the Makers with the mesh of a structure."""
         eos = self.eos_maker
         if eos is not None:
@@ -277,107 +217,20 @@ class LabelMaker(Maker):
                 eos_relax_maker=with_mesh_of(eos.eos_relax_maker, structure),
                 postprocessor=None,  # the harvest fits
             )
-        return _PinnedMakers(
+        return PinnedMakers(
             with_mesh_of(self.relax_maker, structure),
             eos,
             with_mesh_of(self.static_maker, structure),
         )
 
 
-@dataclass
-class _Plan:
-    """The calculations of one MOF as they are put together."""
-
-    mof_id: str
-    structure: Structure
-    tasks: list[LabelTask] = field(default_factory=list)
-    outputs: list[Any] = field(default_factory=list)
-    jobs: list[Job | Flow] = field(default_factory=list)
-
-    def add(self, task: LabelTask, made: Any) -> None:
-        """Have the frames of a job harvested."""
-        made.name = f"{self.mof_id} {task.name}"
-        self.tasks.append(task.model_copy(update={"uuid": made.uuid}))
-        self.outputs.append(made.output)
-
-    def flow(
-        self,
-        settings: QuarantineSettings,
-        calculation_id: str | None,
-        previous: LabelDoc | None,
-    ) -> Flow:
-        """End with the harvest."""
-        harvest = harvest_labels(
-            self.mof_id,
-            self.structure,
-            self.tasks,
-            self.outputs,
-            settings,
-            calculation_id,
-            previous,
-        )
-        harvest.name = f"{self.mof_id} harvest"
-        return Flow([*self.jobs, harvest], output=harvest.output, name=f"label {self.mof_id}")
-
-
-@dataclass
-class _PinnedMakers:
-    """Makers with the k-point mesh of one MOF; they add their jobs to its plan."""
-
-    relax: MofRelaxMaker | None
-    eos: MofEosMaker | None
-    static: MofStaticMaker
-
-    def add_structure(self, plan: _Plan) -> None:
-        """Relaxation and deformations; a static calculation where neither is wanted."""
-        start: Any = plan.structure
-        if self.relax is not None:
-            relax = self.relax.make(plan.structure)
-            plan.add(LabelTask(name="relax", origin="relax"), relax)
-            plan.jobs.append(relax)
-            start = relax.output.structure
-        if self.eos is not None:
-            self._add_eos(plan, start)
-        if self.relax is None and self.eos is None:
-            task = LabelTask(name="static", origin="static", structure=plan.structure)
-            self.add_static(plan, task)
-
-    def _add_eos(self, plan: _Plan, start: Any) -> None:
-        """Deformations by atomate2's EOS flow."""
-        eos = cast("MofEosMaker", self.eos)
-        flow = eos.make(start)
-        jobs = {
-            int(found[1]): made
-            for made in flow.jobs
-            if (found := re.search(r" deformation (\d+)$", made.name))
-        }
-        for number, strain in enumerate(eos.strains()):
-            plan.add(_eos_task(strain), jobs[number])
-        plan.jobs.append(flow)
-
-    def add_deformation(self, plan: _Plan, start: Structure, strain: float) -> None:
-        """Calculate one deformation of a structure that is known."""
-        if self.eos is None:
-            raise SettingsError(
-                f"{plan.mof_id} has a deformation to retry, but none are asked for",
-                "add eos to --what",
-            )
-        deformed = start.copy()
-        deformed.scale_lattice(start.volume * (1 + strain) ** 3)
-        made = self.eos.eos_relax_maker.make(deformed)
-        plan.add(_eos_task(strain), made)
-        plan.jobs.append(made)
-
-    def add_static(self, plan: _Plan, task: LabelTask) -> None:
-        """Energy, forces and stress of the structure of a task."""
-        made = self.static.make(task.structure)
-        plan.add(task, made)
-        plan.jobs.append(made)
-
-
-def _eos_task(strain: float) -> LabelTask:
-    strain = round(strain, 10)
-    return LabelTask(name=f"eos {100 * strain:+.4g} %", origin="eos", linear_strain=strain)
+def _is_to_come(structures: Any) -> bool:
+    """Whether structures, or some of them, are outputs of other jobs."""
+    if isinstance(structures, OutputReference):
+        return True
+    if isinstance(structures, Structure | UnlabelledFrame):
+        return False
+    return any(isinstance(item, OutputReference) for item in structures)
 
 
 def _relaxed_structure(doc: LabelDoc) -> Structure:

@@ -4,9 +4,11 @@ import os
 import time
 
 import pytest
+from jobflow import OutputReference
 from pymatgen.core import Lattice, Structure
 
 from mofonon.dft import LabelMaker, MofEosMaker, MofRelaxMaker, UnlabelledFrame
+from mofonon.dft.flows import label_found_frames
 from mofonon.dft.jobs import with_mesh_of
 from mofonon.dft.schemas import QuarantineSettings
 from mofonon.errors import SettingsError
@@ -79,3 +81,18 @@ def test_identity_is_of_numbers_not_of_how_vasp_runs(structure):
     assert strained.calculation_id(structure) != plain
     tight = LabelMaker(settings=QuarantineSettings(max_force=5.0))
     assert tight.calculation_id(structure) != plain
+
+
+def test_references_are_labelled_when_they_are_there(structure):
+    """One, a list, or some of a list: the flow is made by a job, with the names."""
+    to_come = OutputReference("a-job").structure
+    maker = LabelMaker(eos_maker=None)
+    for given, names in ((to_come, "a"), ([structure, to_come], ["a", "b"])):
+        flow = maker.make(given, names)
+        assert [made.name for made in flow.jobs] == ["label_found_frames"]
+        assert flow.jobs[0].function_args == (given, maker, names)
+        assert flow.output == flow.jobs[0].output
+    replaced = label_found_frames.original([structure, structure], maker, ["a", "b"]).replace
+    assert [sub.name for sub in replaced.jobs] == ["label a", "label b"]
+    with pytest.raises(SettingsError, match="two structures are called a"):
+        label_found_frames.original([structure, structure], maker, "a")
