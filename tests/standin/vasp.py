@@ -161,7 +161,7 @@ class Run:
             fractional=atoms.get_scaled_positions(wrap=False),
             electronic=electronic,
             energy=energy,
-            forces=atoms.get_forces(),
+            forces=atoms.get_forces(apply_constraint=False),  # ISIF 7 holds atoms, not forces
             stress=kbar(atoms.get_stress(voigt=False)),
             seconds=time.perf_counter() - start,
             dispersion=dispersion,
