@@ -63,7 +63,7 @@ def test_static_relax_and_eos_of_a_reference_mof(standin, reference_dir, run):
     """Check 1: every frame is what the potential behind the stand-in gives, to 1e-6."""
     structure = read_structure(reference_dir / "curated-127" / "qmof-3b672a9.cif")
     rattled = structure.copy()
-    rattled.perturb(0.02)
+    rattled.perturb(0.02, seed=0)
     md = UnlabelledFrame(mof_id="small", structure=rattled, origin="md", step=7)
     again = md.model_copy(update={"structure": structure, "step": 8})
     flow = label_maker(standin).make([structure, md, again], ["small", "small", "small"])
@@ -120,9 +120,9 @@ def check_equation_of_state(doc: LabelDoc, relaxed) -> None:
 def test_stress_is_the_derivative_of_the_energy_by_strain(standin, run):
     """Check 2: sign and unit of the stress, through the VASP files, by finite differences."""
     structure = Structure.from_file(ZNCN2)
-    structure.perturb(0.02)
+    structure.perturb(0.02, seed=0)
     structure.scale_lattice(0.95 * structure.volume)
-    step = 1e-3
+    step = 5e-4  # a longer one is 2e-3 off: CHGNet is far from linear here
     shear = np.array([[1.0, 0.3, 0.0], [0.3, -0.5, 0.2], [0.0, 0.2, 0.4]])
     frames = []
     for number, strain in enumerate((0.0, -step, step)):
@@ -203,7 +203,7 @@ def test_a_relaxation_stopped_by_its_wall_time_goes_on(standin, run, monkeypatch
     left = iter([301, 10_000])
     monkeypatch.setattr("mofonon.dft.jobs.slurm_seconds_left", lambda: next(left))
     structure = Structure.from_file(ZNCN2)
-    structure.perturb(0.03)
+    structure.perturb(0.03, seed=0)
     relax = MofRelaxMaker(run_vasp_kwargs=standin.run_vasp_kwargs)
     doc = run(label_maker(standin, relax_maker=relax, eos_maker=None).make(structure, "zncn2"))
     runs = standin.runs()
@@ -221,7 +221,7 @@ def test_a_relaxation_stopped_by_its_wall_time_goes_on(standin, run, monkeypatch
 def test_steps_before_a_restart_by_custodian_are_frames(standin, run, monkeypatch):
     """The first run dies; what it did sits in error.1.tar.gz."""
     structure = Structure.from_file(ZNCN2)
-    structure.perturb(0.03)
+    structure.perturb(0.03, seed=0)
     maker = MofRelaxMaker(
         run_vasp_kwargs=standin.run_vasp_kwargs,
         input_set_generator=MofRelaxSetGenerator(user_incar_settings={"NSW": 3}),
