@@ -1,6 +1,10 @@
 """``mofonon label`` in processes of its own, with the VASP stand-in."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,8 @@ import pytest
 from mofonon.dft import LabelDoc
 from mofonon.store import get_document, open_store
 
-ZNCN2 = Path(__file__).parents[2] / "src/mofonon/data/structures/Zn(CN)2.cif"
+REPOSITORY = Path(__file__).parents[2]
+ZNCN2 = REPOSITORY / "src/mofonon/data/structures/Zn(CN)2.cif"
 _TWO = ("--what", "eos", "--n-deformations", "2", "--max-linear-strain", "0.02")
 
 
@@ -77,6 +82,38 @@ def test_dry_run_tells_cost_and_problems(mofonon, standin, reference_dir):
     assert doctor.returncode == 1
     assert "no program no-such-vasp" in doctor.stdout
     assert "lacks 1 of 89 elements or has wrong ones: Zn" in doctor.stdout
+
+
+@pytest.mark.slow
+def test_the_standin_is_used_as_the_documentation_says(tmp_path):
+    """The bash block of docs/labels.md, as it is, at the top of a repository."""
+    text = (REPOSITORY / "docs" / "labels.md").read_text()
+    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    (block,) = [block for block in blocks if "standin/potcars.py" in block]
+    shared = "/tmp/potcars"  # noqa: S108 - as in the block
+    assert shared in block
+    for name in ("src", "tests"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    done = subprocess.run(
+        ["bash", "-e", "-c", block.replace(shared, str(tmp_path / "potcars"))],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(REPOSITORY / "src"),
+            "OMP_NUM_THREADS": "1",
+            "MOFONON_THREADS": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = open_store().query({"output.mof_id": "Zn(CN)2"}, load=True)
+    doc = LabelDoc.model_validate(found["output"])
+    assert (doc.state, doc.n_good) == ("successful", 1)
+    assert "stand-in" in str(doc.notice)
+    assert "stand-in" in done.stdout
 
 
 def test_an_element_without_a_potcar(mofonon, tmp_path):

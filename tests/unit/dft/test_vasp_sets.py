@@ -1,5 +1,6 @@
 """Input sets against the Materials Project's: every difference has a reason."""
 
+import runpy
 import warnings
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from mofonon.dft.sets import (
 )
 from mofonon.structures import read_structure
 
-DOCS = Path(__file__).parents[3] / "docs" / "labels.md"
+REPOSITORY = Path(__file__).parents[3]
+DOCS = REPOSITORY / "docs" / "labels.md"
 
 #: The Gamma-centred mesh of each, and the tags beyond those common to all.
 MOFS = {
@@ -184,3 +186,11 @@ def test_the_documentation_lists_every_reason():
     for tag, reason in REASONS.items():
         if not tag.startswith("LDAU") or tag == "LDAU":
             assert f"| `{tag}` | {reason} |" in text, tag
+
+
+def test_the_page_of_input_sets_is_up_to_date(reference_dir):
+    """Every tag, k-points and POTCARs of the five MOFs; a difference without a reason fails."""
+    tool = runpy.run_path(str(REPOSITORY / "tools" / "write_vasp_inputs.py"))
+    assert tool["PAGE"].read_text() == tool["page"](reference_dir), (
+        f"python tools/write_vasp_inputs.py {reference_dir}"
+    )
