@@ -25,7 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from standin.files import Inputs, Step, Writer, kbar
+from standin.files import Writer
+from standin.states import Inputs, Step, kbar
 
 #: Electronic steps that a converged ionic step pretends to take.
 ELECTRONIC_STEPS = 6
