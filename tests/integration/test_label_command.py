@@ -117,7 +117,7 @@ def test_the_standin_is_used_as_the_documentation_says(tmp_path):
     assert "stand-in" in done.stdout
 
 
-def test_an_element_without_a_potcar(mofonon, tmp_path):
+def test_an_element_without_a_potcar(tmp_path, monkeypatch, capsys):
     """Check 6: polonium is not in the Materials Project's choice."""
     path = tmp_path / "polonium.cif"
     path.write_text("""data_Po
@@ -135,9 +135,13 @@ _atom_site_fract_y
 _atom_site_fract_z
 Po1 Po 0 0 0
 """)
-    done = mofonon("label", path, "--dry-run", "--json", check=False)
-    assert done.returncode == 1
-    messages = [problem["message"] for problem in json.loads(done.stdout)["problems"]]
+    monkeypatch.setattr(sys, "argv", ["mofonon", "label", str(path), "--dry-run", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    messages = [
+        problem["message"] for problem in json.loads(capsys.readouterr().out)["problems"]
+    ]
     assert any("Po has no POTCAR" in message for message in messages)
 
 
