@@ -122,6 +122,22 @@ def test_equation_of_state_with_relaxed_positions(standin, calculator, strained,
     assert doc.eos.bulk_modulus > 0
 
 
+def test_a_relaxation_that_is_killed_keeps_its_steps(
+    standin, calculator, strained, tmp_path, monkeypatch
+):
+    """The task has failed and says so; what VASP did before are labels."""
+    monkeypatch.setenv("MOFONON_STANDIN_FAILURE", "killed@1+")
+    relax = MofRelaxMaker(run_vasp_kwargs=standin.run_vasp_kwargs)
+    flow = LabelMaker(relax_maker=relax, eos_maker=None).make(strained, "zinc cyanide")
+    doc = labels(flow, tmp_path / "run")
+    (task,) = doc.tasks
+    assert (task.state, doc.state) == ("failed", "incomplete")
+    assert "VASP failed in" in task.reason
+    assert [frame.step for frame in doc.frames] == list(range(doc.n_frames))
+    assert doc.n_good == doc.n_frames == 3
+    check_against(calculator, doc.frames)
+
+
 @job
 def deliver(structure: Structure) -> dict:
     """Stand for any job that makes a structure."""
