@@ -37,16 +37,23 @@ from mofonon.training.schemas import PotentialDoc
 
 SOFT_THZ = 15.0
 
+#: Learning rate in the end, as a part of that at the start.
+LAST_LR = 0.06
+
 COMMON: dict[str, Any] = {
     "foundation": "demo",
-    "max_epochs": 30,
-    "batch_size": 4,
+    "max_epochs": 20,
+    "batch_size": 2,
     "valid_batch_size": 4,
-    "lr": 0.005,
+    "lr": 0.008,
+    "lr_decay": 0.87,
     "ema_decay": 0.99,
-    "scheduler_patience": 3,
-    "lr_factor": 0.6,
 }
+
+
+def set_epochs(epochs: int) -> None:
+    """Train for so long, the learning rate falling to the same part of itself."""
+    COMMON.update(max_epochs=epochs, lr_decay=round(LAST_LR ** (1 / epochs), 3))
 
 
 def maker(kind: str, work: Path, seed: int = 2025) -> FineTuneMaker:
@@ -67,11 +74,12 @@ def killed(work: Path) -> PotentialDoc:
     """Train once more in another folder, killed at a random epoch, and run again."""
     os.environ["MOFONON_CHECKPOINTS"] = str(work / "killed")
     ready = maker("killed", work).prepare(work)
-    epoch = random.SystemRandom().randint(5, 20)
+    epochs = COMMON["max_epochs"]
+    epoch = random.SystemRandom().randint(epochs // 5, 3 * epochs // 5)
     if not ready.folder.finished.exists():
-        process = subprocess.Popen(  # noqa: S603 - this program
-            [sys.executable, __file__, "--work", str(work), "killed-child"]
-        )
+        command = [sys.executable, __file__, "--work", str(work), "killed-child"]
+        command += ["--epochs", str(epochs)]
+        process = subprocess.Popen(command)  # noqa: S603 - this program
         while not any(e.epoch >= epoch for e in read_results(ready.folder.results)):
             if process.poll() is not None:
                 raise SystemExit("the training that was to be killed ended by itself")
@@ -110,6 +118,13 @@ def print_errors(title: str, errors: dict[str, SetErrors]) -> None:
             f"  stress {stress:6.2f} meV/A^3",
             flush=True,
         )
+
+
+def print_ratios(title: str, found: dict[str, SetErrors], other: dict[str, SetErrors]) -> None:
+    """Print force errors as parts of those of the training in one go."""
+    for name, errors in found.items():
+        ratio = errors.forces.rmse / other[name].forces.rmse
+        print(f"{title:34s} {name:12s} forces {ratio:.3f} of those of one go", flush=True)
 
 
 def head_specs(kind: str, doc: PotentialDoc) -> dict[str, PotentialSpec]:
@@ -180,9 +195,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--work", type=Path, required=True, help="frames, models, results")
     parser.add_argument("what", nargs="+", help="multihead, naive, killed, phonons")
+    parser.add_argument("--epochs", type=int, default=COMMON["max_epochs"])
     parser.add_argument("--cif", type=Path, nargs="*", default=[], help="for phonons")
     options = parser.parse_args()
     work = options.work.resolve()
+    set_epochs(options.epochs)
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     os.environ["MOFONON_MODELS"] = str(work / "models")
@@ -204,6 +221,9 @@ if __name__ == "__main__":
         for title, spec in head_specs(kind, doc).items():
             results[title] = measure(spec, work)
             print_errors(title, results[title])
+            one_go = results.get(title.replace("killed", "multihead"))
+            if kind == "killed" and one_go is not None:
+                print_ratios(title, results[title], one_go)
     (work / "errors.json").write_text(
         json.dumps(
             {k: {g: e.model_dump() for g, e in v.items()} for k, v in results.items()}, indent=1

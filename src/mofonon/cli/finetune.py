@@ -59,6 +59,10 @@ def finetune(
     forces_weight: Annotated[float, typer.Option(help="Weight of forces.")] = 10.0,
     stress_weight: Annotated[float, typer.Option(help="Weight of stresses.")] = 100.0,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.005,
+    lr_decay: Annotated[
+        float | None,
+        typer.Option(help="Its factor in every epoch; on plateaus alone if left out."),
+    ] = None,
     ema_decay: Annotated[float, typer.Option(help="Decay of the averaged weights.")] = 0.995,
     batch_size: Annotated[int, typer.Option(help="Frames of a batch on each rank.")] = 8,
     valid_batch_size: Annotated[int, typer.Option(help="The same for validation.")] = 8,

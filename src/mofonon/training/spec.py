@@ -110,6 +110,13 @@ class FineTuneSpec(BaseModel):
     lr_factor: float = Field(
         0.8, gt=0, lt=1, description="Factor by which it falls (ReduceLROnPlateau)."
     )
+    lr_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Factor of the learning rate in every epoch (ExponentialLR) instead: for "
+        "short trainings, which no plateau would end.",
+    )
     weight_decay: float = Field(5e-7, ge=0, description="Weight decay.")
     clip_grad: float = Field(10.0, gt=0, description="Largest norm of the gradient.")
     E0s: Literal["foundation", "fit"] | dict[str, float] = Field(

@@ -46,6 +46,15 @@ def test_the_defaults_are_those_of_the_paper(tmp_path):
     assert list(config["heads"]) == ["pbe_d3"]
 
 
+def test_the_learning_rate_falls_on_plateaus_or_in_every_epoch(tmp_path):
+    files = TrainingFiles(*(tmp_path / name for name in "abcde"))
+    plateau = mace_config(FineTuneSpec(replay="mp"), files, tmp_path)
+    assert plateau["scheduler"] == "ReduceLROnPlateau"
+    decaying = mace_config(FineTuneSpec(replay="mp", lr_decay=0.9), files, tmp_path)
+    assert decaying["scheduler"] == "ExponentialLR"
+    assert decaying["lr_scheduler_gamma"] == 0.9
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
