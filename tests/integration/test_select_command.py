@@ -1,8 +1,10 @@
 """``mofonon select``, ``coverage`` and ``dataset`` as a user runs them."""
 
 import json
+import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +12,31 @@ from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.io.cif import CifWriter
 
+from mofonon.cli import main
 from mofonon.dataset.extxyz import write_extxyz
 from mofonon.dft.schemas import LabelFrame
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, capfd):
+    """Run the command in this process, where importing costs nothing the second time."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, check: bool = True):
+        monkeypatch.setattr(sys, "argv", ["mofonon", *map(str, arguments)])
+        capfd.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capfd.readouterr()
+        assert code == 0 or not check, err
+        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+
+    return run
 
 
 def write_cifs(folder: Path, lengths, anion: str = "O") -> Path:
@@ -40,10 +63,10 @@ def collection(tmp_path):
 DENSE = ("--min-pore", "0", "--allow", "isolated-molecules", "--allow", "no-framework")
 
 
-def test_select_and_coverage(mofonon, collection, tmp_path):
+def test_select_and_coverage(here, mofonon, collection, tmp_path):
     out = tmp_path / "set"
     arguments = ("select", collection, "--number", "6", *DENSE, "--output", out, "--json")
-    summary = json.loads(mofonon(*arguments).stdout)
+    summary = json.loads(here(*arguments).stdout)
     assert summary["n_files"] == 13
     assert summary["n_accepted"] == 12
     assert len(summary["chosen"]) == 6
@@ -62,10 +85,10 @@ def test_select_and_coverage(mofonon, collection, tmp_path):
 
     # the same set from the manifest; a changed file is found
     again = tmp_path / "again"
-    mofonon("select", collection, "--manifest", out / "manifest.yaml", "--output", again)
+    here("select", collection, "--manifest", out / "manifest.yaml", "--output", again)
     assert len(list((again / "structures").iterdir())) == 6
     (collection / f"{summary['chosen'][0]}.cif").write_text("data_other\n")
-    failed = mofonon(
+    failed = here(
         "select",
         collection,
         "--manifest",
@@ -78,7 +101,7 @@ def test_select_and_coverage(mofonon, collection, tmp_path):
     assert "hash differs" in failed.stderr
 
     new = write_cifs(tmp_path / "new", [4.4, 4.5], anion="N")
-    mofonon("coverage", new, "--against", out / "manifest.yaml", "--output", tmp_path / "cov")
+    here("coverage", new, "--against", out / "manifest.yaml", "--output", tmp_path / "cov")
     report = json.loads((tmp_path / "cov" / "coverage.json").read_text())
     assert report["new_elements"] == ["N"]
     assert report["n_outside"] == 2
@@ -91,7 +114,7 @@ def test_a_wrong_option_is_an_error_with_its_name(mofonon, collection):
     assert "Traceback" not in failed.stderr
 
 
-def test_dataset(mofonon, tmp_path):
+def test_dataset(here, tmp_path):
     generator = np.random.default_rng(0)
     frames = []
     for name, a in (("rocksalt", 4.3), ("zincblende", 4.6), ("cesiumchloride", 2.7)):
@@ -107,21 +130,21 @@ def test_dataset(mofonon, tmp_path):
     write_extxyz(tmp_path / "all.xyz", frames)
     write_extxyz(tmp_path / "fewer.xyz", frames[2:])
     build = ("dataset", "build", tmp_path / "all.xyz", "--name", "oxides", "--json")
-    first = json.loads(mofonon(*build).stdout)
+    first = json.loads(here(*build).stdout)
     assert first["n_frames"] == 24
     assert first["leaks"]["by-mof"]["n_same_mof"] == 0
-    second = json.loads(mofonon(*build).stdout)
+    second = json.loads(here(*build).stdout)
     assert second["reused"]
     assert second["document_id"] == first["document_id"]
 
-    assert "oxides" in mofonon("dataset", "show").stdout
-    assert "Elements" in mofonon("dataset", "show", "oxides").stdout
-    mofonon("dataset", "export", "oxides", "--split", "by-mof", "--output", tmp_path / "files")
+    assert "oxides" in here("dataset", "show").stdout
+    assert "Elements" in here("dataset", "show", "oxides").stdout
+    here("dataset", "export", "oxides", "--split", "by-mof", "--output", tmp_path / "files")
     assert (tmp_path / "files" / "train.xyz").stat().st_size > 0
-    mofonon("dataset", "build", tmp_path / "fewer.xyz", "--name", "less")
-    found = json.loads(mofonon("dataset", "diff", "oxides", "less", "--json").stdout)
+    here("dataset", "build", tmp_path / "fewer.xyz", "--name", "less")
+    found = json.loads(here("dataset", "diff", "oxides", "less", "--json").stdout)
     assert (found["n_common"], found["n_only_first"]) == (22, 2)
 
-    missing = mofonon("dataset", "show", "nothing", check=False)
+    missing = here("dataset", "show", "nothing", check=False)
     assert missing.returncode == 1
     assert "no dataset" in missing.stderr
