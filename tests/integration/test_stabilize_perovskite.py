@@ -19,7 +19,7 @@ from mofonon.store import get_document
 
 @pytest.mark.slow
 def test_the_polar_mode_of_strontium_titanate_leads_down():
-    """The other strategies, BaTiO3 and CHGNet are on record in docs/lattice.md."""
+    """The other strategies and CHGNet are on record in docs/lattice.md."""
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     store.connect()
     cubic = Structure.from_spacegroup(
