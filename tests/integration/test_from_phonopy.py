@@ -18,7 +18,8 @@ from mofonon.lattice.phonopy_files import load_phonopy, phonons_from_phonopy
 from mofonon.lattice.settings import PhononSettings
 from mofonon.structures import read_structure
 
-_QUICK = PhononSettings(mesh=(5, 5, 5), dos_pitch=0.05, band_points=11)
+# FORCE_SETS has ten decimals, too few for displacements of 1e-6 A
+_QUICK = PhononSettings(mesh=(5, 5, 5), dos_pitch=0.05, band_points=11, displacement=0.001)
 
 
 @pytest.fixture(scope="module")

@@ -331,8 +331,10 @@ def test_query_and_show_find_it(mofonon, alloy_cif):
 
 
 def test_doctor(mofonon):
+    from mofonon.cli.doctor import CHECKS
+
     everything = mofonon("doctor")
-    assert len(everything.stdout.splitlines()) == 12
+    assert [line.split()[1] for line in everything.stdout.splitlines()] == list(CHECKS)
     assert mofonon("doctor", "demo", "store", "d3bj").returncode == 0
     missing = mofonon("doctor", "potcars", check=False, PMG_VASP_PSP_DIR="/nowhere")
     assert missing.returncode == 1

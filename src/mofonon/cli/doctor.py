@@ -77,7 +77,9 @@ def _potential(name: str) -> Finding:
         return Finding(False, error.message, error.remedy)
     number = len(description.elements or [])
     notice = f", {description.notice}" if description.notice else ""
-    return Finding(True, f"{description.file_name}, {number} elements{notice}")
+    return Finding(
+        True, f"{description.file_name or description.package}, {number} elements{notice}"
+    )
 
 
 def check_demo() -> Finding:
@@ -215,10 +217,13 @@ def check_slurm() -> Finding:
         return Finding(False, "no sinfo on the PATH", remedy)
     try:
         answer = subprocess.run(  # noqa: S603 - a fixed command
-            [sinfo, "-h", "-o", "%P"], capture_output=True, text=True, timeout=20, check=True
+            [sinfo, "-h", "-o", "%P"], capture_output=True, text=True, timeout=20, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:
         return Finding(False, f"sinfo fails: {error}", "check that slurmctld runs")
+    if answer.returncode != 0:
+        reason = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
+        return Finding(False, f"sinfo fails: {reason}", "check that slurmctld runs")
     return Finding(True, f"partitions {' '.join(answer.stdout.split())}")
 
 
