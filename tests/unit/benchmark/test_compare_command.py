@@ -105,7 +105,8 @@ def test_documents_are_compared_and_linked(run):
     file = resources.files("mofonon.data") / "structures" / "Zn(CN)2.cif"
     common = ("--supercell", "1 1 1", "--mesh", "3", "--json")
     first = json.loads(run("phonons", file, *common).stdout)
-    second = json.loads(run("phonons", file, "--displacement", "0.01", *common).stdout)
+    paper = ("--displacement", "0.01", "--plus-minus", "auto")
+    second = json.loads(run("phonons", file, *paper, *common).stdout)
     ids = [first["document_id"], second["document_id"]]
     assert ids[0] != ids[1]
     done = run(
