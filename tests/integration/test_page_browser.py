@@ -37,7 +37,7 @@ FLAGS = (
     "--disable-sync",
     "--hide-scrollbars",
     "--enable-logging=stderr",
-    "--virtual-time-budget=20000",
+    "--virtual-time-budget=60000",
     "--window-size=1280,6500",
 )
 
