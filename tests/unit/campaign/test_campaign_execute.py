@@ -21,6 +21,8 @@ from support.jobs import sleep_forever, where_am_i
 def _an_allocation(monkeypatch, tmp_path):
     monkeypatch.setenv("SLURM_JOB_ID", f"test-{os.getpid()}-{tmp_path.name}")
     monkeypatch.setenv("TMPDIR", "/tmp")  # noqa: S108 - a short path, for a socket
+    # A worker's environment has the modules of its jobs; here those of tests/support.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     monkeypatch.setattr(execute, "_LOCKS", [])
 
 
@@ -71,7 +73,8 @@ def test_warm_jobs_share_a_process_and_nothing_else(tmp_path):
             text=True,
             check=False,
         )
-        assert "on stdout" in done.stdout, done.stderr
+        made_of_it = (folder / "jfremote_out.json").read_text()
+        assert "on stdout" in done.stdout, done.stderr + made_of_it
         assert done.returncode == (number == 1)
         if number != 1:
             result = loadfn(folder / "jfremote_out.json", cls=None)
