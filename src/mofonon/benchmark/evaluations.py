@@ -126,7 +126,7 @@ def error_table(
         [
             row.potential,
             row.frames,
-            "" if by == "all" else row.group,
+            *([] if by == "all" else [row.group]),
             str(row.n),
             number(row.energy_rmse, 2),
             number(row.energy_mae, 2),
@@ -137,7 +137,7 @@ def error_table(
         ]
         for row in rows
     ]
-    header = ["potential", "frames", "" if by == "all" else by, "n"]
+    header = ["potential", "frames", *([] if by == "all" else [by]), "n"]
     header += ["energy RMSE (meV/atom)", "MAE (meV/atom)"]
     header += ["forces RMSE (meV/\u00c5)", "MAE (meV/\u00c5)", "stress RMSE (meV/\u00c5\u00b3)"]
     notes = [

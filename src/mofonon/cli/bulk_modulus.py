@@ -143,7 +143,6 @@ def _print_results(finished: list[BulkModulusRun], *, as_json: bool) -> None:
         from mofonon.lattice.bulk_modulus_summary import bulk_modulus_row
 
         print_summary_table("bulk modulus", finished, bulk_modulus_row)
-        for run in finished:
-            if run.doc is not None:
-                typer.echo(f"figure: {run.figure}")
+        for figure in (path for run in finished for path in run.figures):
+            typer.echo(f"figure: {figure}")
     runs.end(finished)

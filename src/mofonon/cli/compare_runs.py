@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +45,7 @@ from mofonon.benchmark.phonons import (
 from mofonon.benchmark.structure_table import structure_table
 from mofonon.benchmark.structures import (
     LabelledStructure,
+    StructureComparison,
     Supercell,
     compare_structure,
     structure_facts,
@@ -111,10 +112,12 @@ def compare_structure_files(
         (name, "", partial(relax_live, reference, name, live, store))
         for name in live.potentials
     ]
-    compared, failed = [], []
+    compared: list[StructureComparison] = []
+    failed = []
     for label, source, read in tasks:
         try:
-            compared.append(compare_structure(reference, facts, read()))
+            candidate = _named_apart(read(), [reference.label, *(c.label for c in compared)])
+            compared.append(compare_structure(reference, facts, candidate))
         except MofononError as error:
             failed.append(failure(label, source, error))
     table = structure_table(facts, compared, failed)
@@ -127,6 +130,13 @@ def compare_structure_files(
 
     drawing.write(table, draw)
     return table
+
+
+def _named_apart(candidate: LabelledStructure, labels: Sequence[str]) -> LabelledStructure:
+    """Add the document to a label that another candidate, from a file, has too."""
+    if candidate.label not in labels or candidate.document_id is None:
+        return candidate
+    return replace(candidate, label=f"{candidate.label} ({candidate.document_id[:8]})")
 
 
 def compare_phonon_inputs(

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jobflow import Flow, JobStore
 
-from mofonon.cli import runs
-from mofonon.cli.runs import StructureRun, load_structure
+from mofonon.cli import runs, structure_runs
+from mofonon.cli.runs import StructureRun
+from mofonon.cli.structure_runs import Calculation
 from mofonon.lattice.flows import PhononMaker
-from mofonon.lattice.jobs import RelaxMaker, analyse_phonopy_file, evaluation_log_path
+from mofonon.lattice.jobs import analyse_phonopy_file
 from mofonon.lattice.phonopy_files import phonopy_calculation_id
 from mofonon.lattice.schemas import PhononDoc
-from mofonon.lattice.settings import PhononSettings, RelaxSettings
+from mofonon.lattice.settings import PhononSettings
 from mofonon.lattice.summary import summarize
-from mofonon.potentials import PotentialDescription, PotentialSpec
-from mofonon.structures import structure_hash
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(structure_runs.RunOptions):
     """The options of a run."""
 
-    potential: dict[str, Any]
-    relax: RelaxSettings | None
     phonons: PhononSettings
-    primitive: bool
-    allow: tuple[str, ...]
-    rerun: bool
 
 
 @dataclass
 class PhononRun(StructureRun[PhononDoc]):
     """One structure: its document and figures, or the error that it ended with."""
-
-    figures: list[Path] = field(default_factory=list)
 
     def summary(self, page: Path | None) -> dict[str, Any]:
         """Plain data of this run for ``--json``."""
@@ -51,14 +43,20 @@ class PhononRun(StructureRun[PhononDoc]):
         }
 
 
-def run_structures(
-    options: RunOptions, files: list[Path], store_path: Path | None
-) -> list[PhononRun]:
+def run_all(options: RunOptions, files: list[Path], store_path: Path | None) -> list[PhononRun]:
     """Relax structures and compute their phonons."""
-    store = runs.open_noted_store(store_path)
-    spec, potential = runs.noted_potential(options.potential)
     todo = [PhononRun(str(path)) for path in files]
-    runs.run_each(todo, lambda run: _run_structure(run, options, spec, potential, store))
+    calculation = Calculation(
+        "phonons",
+        PhononDoc,
+        maker=lambda potential: PhononMaker(
+            potential=potential,
+            settings=options.phonons,
+            relax_maker=options.relax_maker,
+        ),
+        symprec=options.phonons.symprec,
+    )
+    structure_runs.run_structures(todo, calculation, options, store_path)
     return todo
 
 
@@ -91,35 +89,12 @@ def write_results(finished: list[PhononRun], folder: Path) -> Path | None:
     return page
 
 
-def _run_structure(
-    run: PhononRun,
-    options: RunOptions,
-    spec: PotentialSpec,
-    potential: PotentialDescription,
-    store: JobStore,
-) -> None:
-    structure = load_structure(
-        Path(run.name),
-        primitive=options.primitive,
-        symprec=options.phonons.symprec,
-        allow=options.allow,
-    )
-    runs.check_known(structure, potential)
-    relaxer = RelaxMaker(settings=options.relax) if options.relax is not None else None
-    maker = PhononMaker(potential=spec, settings=options.phonons, relax_maker=relaxer)
-    if options.rerun:
-        evaluation_log_path(structure_hash(structure), potential).unlink(missing_ok=True)
-    elif runs.reuse(run, store, maker.calculation_id(structure), "phonons", PhononDoc):
-        return
-    runs.execute(run, maker.make(structure), store, PhononDoc)
-
-
 def _run_phonopy_file(
     run: PhononRun, options: RunOptions, file: Path, path: Path | None, store: JobStore
 ) -> None:
     structure = None
     if path is not None:
-        structure = load_structure(
+        structure = runs.load_structure(
             path,
             primitive=options.primitive,
             symprec=options.phonons.symprec,

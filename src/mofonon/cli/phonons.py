@@ -142,7 +142,7 @@ def phonons(
             structure = files[0] if files else None
             done = phonon_runs.run_phonopy_file(options, from_phonopy, structure, store)
         else:
-            done = phonon_runs.run_structures(options, files or [], store)
+            done = phonon_runs.run_all(options, files or [], store)
         with runs.writing(output):
             page = phonon_runs.write_results(done, output)
     _print_results(done, page, as_json=as_json)

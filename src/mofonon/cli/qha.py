@@ -161,7 +161,7 @@ def qha(
             allow=tuple(allow or ()),
             rerun=rerun,
         )
-        finished = qha_runs.run_structures(options, files, store)
+        finished = qha_runs.run_all(options, files, store)
         with runs.writing(output):
             qha_runs.write_figures(finished, output)
             runs.write_results_page(finished, output)

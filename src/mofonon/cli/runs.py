@@ -11,7 +11,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -55,6 +55,8 @@ class StructureRun(Generic[Doc]):
         What stopped the run.
     reused : bool
         Whether the document was in the store already.
+    figures : list of Path
+        Figures of it that were written.
     """
 
     name: str
@@ -62,6 +64,7 @@ class StructureRun(Generic[Doc]):
     document_id: str | None = None
     error: MofononError | None = None
     reused: bool = False
+    figures: list[Path] = field(default_factory=list)
 
     def failure(self) -> dict[str, Any]:
         """Plain data of a run that failed, for ``--json``."""

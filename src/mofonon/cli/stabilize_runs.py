@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobflow import JobStore
-
-from mofonon.cli import runs
+from mofonon.cli import structure_runs
 from mofonon.cli.runs import StructureRun
-from mofonon.lattice.jobs import evaluation_log_path
+from mofonon.cli.structure_runs import Calculation
 from mofonon.lattice.settings import PhononSettings, RelaxSettings
 from mofonon.lattice.stabilize import ImaginaryModeMaker
 from mofonon.lattice.stabilize_schemas import StabilizeDoc, StabilizeSettings
-from mofonon.potentials import PotentialDescription, PotentialSpec
-from mofonon.structures import structure_hash
 
 #: Unit of each field of the JSON summary.
 UNITS = {
@@ -27,16 +23,12 @@ UNITS = {
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """The options of a run."""
+class RunOptions(structure_runs.RunOptions):
+    """The options of a run; it always relaxes."""
 
-    potential: dict[str, Any]
     relax: RelaxSettings
     phonons: PhononSettings
     stabilize: StabilizeSettings
-    primitive: bool
-    allow: tuple[str, ...]
-    rerun: bool
 
 
 @dataclass
@@ -44,7 +36,6 @@ class StabilizeRun(StructureRun[StabilizeDoc]):
     """One structure: its document and files, or the error that it ended with."""
 
     structure_file: Path | None = None
-    figure: Path | None = None
 
     def summary(self) -> dict[str, Any]:
         """Plain data of this run for ``--json``."""
@@ -74,7 +65,7 @@ class StabilizeRun(StructureRun[StabilizeDoc]):
             "structure_file": str(self.structure_file.resolve())
             if self.structure_file
             else None,
-            "figure": str(self.figure.resolve()) if self.figure else None,
+            "figure": str(self.figures[0].resolve()) if self.figures else None,
             "units": UNITS,
         }
 
@@ -82,52 +73,32 @@ class StabilizeRun(StructureRun[StabilizeDoc]):
 def run_all(
     options: RunOptions, files: list[Path], store_path: Path | None
 ) -> list[StabilizeRun]:
-    """Run all structures; the failure of one does not stop the others."""
-    store = runs.open_noted_store(store_path)
-    spec, potential = runs.noted_potential(options.potential)
+    """Lead structures away from their imaginary modes."""
     todo = [StabilizeRun(str(path)) for path in files]
-    runs.run_each(todo, lambda run: _run_structure(run, options, spec, potential, store))
+    calculation = Calculation(
+        "stabilize",
+        StabilizeDoc,
+        maker=lambda potential: ImaginaryModeMaker(
+            potential=potential,
+            settings=options.stabilize,
+            phonons=options.phonons,
+            relax=options.relax,
+        ),
+        symprec=options.phonons.symprec,
+    )
+    structure_runs.run_structures(todo, calculation, options, store_path)
     return todo
 
 
 def write_results(finished: list[StabilizeRun], folder: Path) -> None:
     """Write the best structure (CIF) and the ladder of attempts of each run."""
-    done = [run for run in finished if run.doc is not None]
-    if not done:
-        return
     from mofonon.report.attempts import write_attempts
     from mofonon.report.write import unique_stems
 
-    folder.mkdir(parents=True, exist_ok=True)
+    done = [run for run in finished if run.doc is not None]
     for run, stem in zip(done, unique_stems([run.stem for run in done]), strict=True):
         if run.doc is not None:
+            folder.mkdir(parents=True, exist_ok=True)
             run.structure_file = folder / f"{stem}-{run.doc.state}.cif"
             run.doc.structure.to(str(run.structure_file), significant_figures=15)
-            run.figure = write_attempts(run.doc, folder / "figures", stem)
-
-
-def _run_structure(
-    run: StabilizeRun,
-    options: RunOptions,
-    spec: PotentialSpec,
-    potential: PotentialDescription,
-    store: JobStore,
-) -> None:
-    structure = runs.load_structure(
-        Path(run.name),
-        primitive=options.primitive,
-        symprec=options.phonons.symprec,
-        allow=options.allow,
-    )
-    runs.check_known(structure, potential)
-    maker = ImaginaryModeMaker(
-        potential=spec,
-        settings=options.stabilize,
-        phonons=options.phonons,
-        relax=options.relax,
-    )
-    if options.rerun:
-        evaluation_log_path(structure_hash(structure), potential).unlink(missing_ok=True)
-    elif runs.reuse(run, store, maker.calculation_id(structure), "stabilize", StabilizeDoc):
-        return
-    runs.execute(run, maker.make(structure), store, StabilizeDoc)
+    structure_runs.write_figures(finished, lambda *drawn: [write_attempts(*drawn)], folder)

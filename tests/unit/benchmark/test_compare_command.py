@@ -74,18 +74,20 @@ def test_potentials_relax_the_reference_now(run, tmp_path):
         "compare",
         "structures",
         f"CIF={file}",
+        f"GFN1-xTB={file}",
         *("--relax-with", "gfn1-xtb", "--relax-with", "demo"),
     )
     done = run(*words, "--fmax", "1e-3", "--supercell", "1 1 1", "--json")
     result = json.loads(done.stdout)
-    xtb, demo = result["candidates"]
-    assert xtb["label"] == "GFN1-xTB"
+    same, xtb, demo = result["candidates"]
+    assert same["label"] == "GFN1-xTB"
+    assert xtb["label"] == f"GFN1-xTB ({xtb['document_id'][:8]})"
     assert xtb["lengths"] == pytest.approx(result["reference"]["lengths"], abs=1e-9)
     assert xtb["rmsd"] > 1e-4
     assert demo["mean_length_deviation_percent"] > 0.01
     assert "not for science" in demo["notice"]
     again = run(*words, "--fmax", "1e-3", "--supercell", "1 1 1", "--json")
-    same = json.loads(again.stdout)["candidates"]
+    same = json.loads(again.stdout)["candidates"][1:]
     assert [c["document_id"] for c in same] == [xtb["document_id"], demo["document_id"]]
     shown = run("show", xtb["document_id"], "--json")
     document = json.loads(shown.stdout)
