@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "command_tables",
+    "error_messages",
     "field_tables",
     "flow_graphs",
 ]

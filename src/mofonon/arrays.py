@@ -91,7 +91,10 @@ class EncodedArray(MSONable):
         """
         dtype = np.dtype(self.dtype)
         if dtype.kind not in ALLOWED_KINDS:
-            raise ArrayCodecError(f"an encoded array names the dtype {self.dtype}")
+            raise ArrayCodecError(
+                f"an encoded array names the dtype {self.dtype}",
+                "it was changed, or not written by mofonon: --rerun computes it again",
+            )
         try:
             shuffled = zlib.decompress(base64.b64decode(self.data, validate=True))
             raw = np.frombuffer(shuffled, np.uint8).reshape(dtype.itemsize, -1).T.tobytes()

@@ -54,7 +54,10 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ComparisonError(f"{path} cannot be read as JSON: {error}") from error
+        raise ComparisonError(
+            f"{path} cannot be read as JSON: {error}",
+            "give the output of mofonon evaluate --json",
+        ) from error
     if not isinstance(content, dict) or "evaluations" not in content:
         raise ComparisonError(
             f"{path} is no evaluation", "give the output of mofonon evaluate --json"
@@ -103,7 +106,10 @@ def error_rows(evaluation: dict[str, Any], by: Grouping, source: str) -> list[Er
                 if group["kind"] == by
             ]
     except (KeyError, TypeError, ValidationError) as error:
-        raise ComparisonError(f"{source} is no evaluation: {error}") from error
+        raise ComparisonError(
+            f"{source} is no evaluation: {error}",
+            "give the output of mofonon evaluate --json of this version",
+        ) from error
     return rows
 
 

@@ -77,7 +77,9 @@ class Literature(BaseModel):
         try:
             wanted = Composition(formula).reduced_formula
         except ValueError as error:
-            raise SettingsError(f"{formula!r} is not a chemical formula: {error}") from None
+            raise SettingsError(
+                f"{formula!r} is not a chemical formula: {error}", "write it as in Zn4C24H12O13"
+            ) from None
         for name, composition in self.mofs.items():
             if Composition(composition).reduced_formula == wanted:
                 return name

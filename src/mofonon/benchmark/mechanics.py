@@ -141,7 +141,9 @@ def read_properties(
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ComparisonError(f"{path} cannot be read as CSV: {error}") from error
+        raise ComparisonError(
+            f"{path} cannot be read as CSV: {error}", "save the table as CSV in UTF-8"
+        ) from error
     first = rows[0][0].strip().lower() if rows and rows[0] else ""
     if first in ("mof", "name", "structure"):
         return list(_bulk_moduli(rows, path)), []
@@ -324,7 +326,10 @@ def _bulk_moduli(rows: list[list[str]], path: Path) -> Iterator[PropertyValue]:
         if index and name and not name.lower().endswith(" error") and _numeric(rows[1:], index)
     ]
     if not columns:
-        raise ComparisonError(f"{path} has no column of numbers under the name of a method")
+        raise ComparisonError(
+            f"{path} has no column of numbers under the name of a method",
+            "put the name of the method above its column",
+        )
     lower = [name.lower() for name in names]
     for row in rows[1:]:
         for index in columns:
@@ -370,7 +375,10 @@ def _expansion(rows: list[list[str]], path: Path, label: str) -> Iterator[Expans
         try:
             points = sorted((float(t), factor * float(v)) for t, v in pairs if t and v)
         except ValueError as error:
-            raise ComparisonError(f"{path}, column {header!r}: {error}") from error
+            raise ComparisonError(
+                f"{path}, column {header!r}: {error}",
+                "write numbers only, or leave the cell empty",
+            ) from error
         if not points:
             continue
         yield ExpansionSeries(

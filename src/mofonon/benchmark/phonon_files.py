@@ -162,7 +162,10 @@ def _from_columns(text: str, path: Path) -> Spectrum | ThermalCurves:
 
 def _spectrum(values: Floats, elements: dict[int, str], path: Path) -> Spectrum:
     if len(values) < 2 or (np.diff(values[:, 0]) <= 0).any():
-        raise ComparisonError(f"{path} is no density of states: frequencies do not ascend")
+        raise ComparisonError(
+            f"{path} is no density of states: frequencies do not ascend",
+            "give total_dos.dat or projected_dos.dat as phonopy writes them",
+        )
     return Spectrum(
         values[:, 0],
         values[:, 1],
@@ -250,7 +253,9 @@ def _bands(text: str) -> BandLines:
 def _value(text: str, key: str) -> str:
     match = re.search(rf"^{key}: *(\S+)", text, re.MULTILINE)
     if match is None:
-        raise ComparisonError(f"band.yaml has no {key}")
+        raise ComparisonError(
+            f"band.yaml has no {key}", "write the file anew with phonopy --band"
+        )
     return match[1]
 
 

@@ -159,7 +159,8 @@ class Assembly:
 
         if self.trained is None:
             raise CampaignError(
-                f"the potential {unit.potential} is made by finetune, which cannot be made"
+                f"the potential {unit.potential} is made by finetune, which cannot be made",
+                "see why finetune cannot be made: mofonon campaign check",
             )
         changes = self.spec.potentials[unit.potential].changes()
         return with_potential_of(maker, structure, self.trained, changes, self.verdict)
@@ -176,7 +177,8 @@ class Assembly:
         if before is None:
             raise CampaignError(
                 f"stage {unit.stage} takes the structure that stabilize ends with, and that "
-                f"stage cannot be made for {unit.structure}"
+                f"stage cannot be made for {unit.structure}",
+                "see why stabilize cannot be made: mofonon campaign check",
             )
         return before.structure
 
@@ -211,7 +213,9 @@ def _schemas_once() -> Iterator[None]:
 def usable(found: NamedStructure) -> Structure:
     """Give the structure, or raise what is wrong with it."""
     if found.structure is None:
-        raise found.error or MofononError(f"{found.path} holds no structure")
+        raise found.error or MofononError(
+            f"{found.path} holds no structure", "check the file with mofonon campaign check"
+        )
     return found.structure
 
 

@@ -133,7 +133,10 @@ def _maker_options(
         return ImaginaryModeMaker, options | ({"relax": relax} if relax else {})
     if isinstance(stage, CustomStage):
         return Maker, {"relax_maker": relax_maker, "phonons": _phonons(spec, None)}
-    raise CampaignError(f"{type(stage).__name__} is not a stage with a structure")
+    raise CampaignError(
+        f"{type(stage).__name__} is not a stage with a structure",
+        "subclass CustomStage for a stage of your own",
+    )
 
 
 def _phonons(spec: CampaignSpec, own: PhononSettings | None) -> PhononSettings:

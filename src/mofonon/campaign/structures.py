@@ -135,11 +135,17 @@ def read_manifest(path: Path) -> list[dict[str, Any]]:
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CampaignError(f"the manifest {path} cannot be read: {error}") from error
+        raise CampaignError(
+            f"the manifest {path} cannot be read: {error}",
+            "give the manifest.yaml that mofonon select wrote",
+        ) from error
     if isinstance(content, dict):
         content = content.get("structures", content.get("selected"))
     if not isinstance(content, list):
-        raise CampaignError(f"{path} is not a manifest: it has no list of structures")
+        raise CampaignError(
+            f"{path} is not a manifest: it has no list of structures",
+            "give what mofonon select wrote, or a list of names under structures",
+        )
     return [entry if isinstance(entry, dict) else {"name": str(entry)} for entry in content]
 
 

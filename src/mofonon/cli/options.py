@@ -77,9 +77,15 @@ def _load_config(ctx: typer.Context, path: Path | None) -> Path | None:
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path} cannot be read as YAML: {error}") from error
+        raise SettingsError(
+            f"{path} cannot be read as YAML: {error}",
+            "correct the line that it names; docs/examples has a file for each command",
+        ) from error
     if not isinstance(content, dict):
-        raise SettingsError(f"{path} must hold 'option: value' lines")
+        raise SettingsError(
+            f"{path} must hold 'option: value' lines",
+            "docs/examples has a file for each command",
+        )
     known = {parameter.name for parameter in ctx.command.params} - {"config"}
     values = {str(key).replace("-", "_"): value for key, value in content.items()}
     unknown = sorted(set(values) - {str(name) for name in known})

@@ -353,7 +353,9 @@ def _reduced_formula(text: str) -> str:
     try:
         return str(Composition(text).reduced_formula)
     except ValueError as error:
-        raise SettingsError(f"{text!r} is not a chemical formula: {error}") from None
+        raise SettingsError(
+            f"{text!r} is not a chemical formula: {error}", "write it as in Zn4C24H12O13"
+        ) from None
 
 
 def _array_names(arrays: Any) -> Any:

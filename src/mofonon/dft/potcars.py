@@ -105,7 +105,10 @@ def valence_electrons(symbol: str) -> float:
     try:
         return _release_54()[symbol]
     except KeyError:
-        raise PotcarError(f"there is no POTCAR {symbol} in release 54") from None
+        raise PotcarError(
+            f"there is no POTCAR {symbol} in release 54",
+            "name one of VASP's PBE_54 set in user_potcar_settings",
+        ) from None
 
 
 def electrons(structure: Structure) -> float:

@@ -256,7 +256,8 @@ def _logged(potential: PotentialSpec | BaseCalculator) -> LoggedCalculator:
     if isinstance(potential, BaseCalculator):
         return LoggedCalculator(potential)
     raise SettingsError(
-        f"a potential is a PotentialSpec or an ASE calculator, not {type(potential).__name__}"
+        f"a potential is a PotentialSpec or an ASE calculator, not {type(potential).__name__}",
+        "make one with PotentialSpec.from_name, or pass an ASE calculator",
     )
 
 

@@ -330,7 +330,10 @@ def _fields(found: Perturbation) -> dict[str, Any]:
 
 def _energy_per_atom(doc: PhononDoc) -> float:
     if doc.relaxation is None or doc.nsites is None:
-        raise MofononError("a phonon document without relaxation cannot be compared in energy")
+        raise MofononError(
+            "a phonon document without relaxation cannot be compared in energy",
+            "compute the phonons with a relaxation before them",
+        )
     return doc.relaxation.energy / doc.nsites
 
 

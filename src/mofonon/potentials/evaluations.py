@@ -273,7 +273,10 @@ class LoggedCalculator(Calculator):
 
     def _copy_of_atoms(self) -> Atoms:
         if self.atoms is None:
-            raise PotentialError("there are no atoms to evaluate")
+            raise PotentialError(
+                "there are no atoms to evaluate",
+                "pass atoms to the calculator, or set atoms.calc",
+            )
         return self.atoms.copy()
 
     def _known(self, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float64]]:

@@ -82,7 +82,10 @@ class ElementMACECalculator(MACECalculator):
         """Evaluate one cell: energy, forces, stress, energies of the atoms."""
         Calculator.calculate(self, atoms, properties, system_changes)
         if self.atoms is None:
-            raise PotentialError("there are no atoms to evaluate")
+            raise PotentialError(
+                "there are no atoms to evaluate",
+                "pass atoms to the calculator, or set atoms.calc",
+            )
         (self.results,) = self.calculate_many([self.atoms])
 
     def calculate_many(self, cells: Sequence[Atoms]) -> list[dict[str, Any]]:

@@ -74,7 +74,10 @@ class SevenNetDoubleCalculator(SevenNetCalculator):
         """Evaluate energy (eV), forces (eV/A) and stress (eV/A^3)."""
         Calculator.calculate(self, atoms, properties, system_changes)
         if atoms is None:
-            raise PotentialError("there are no atoms to evaluate")
+            raise PotentialError(
+                "there are no atoms to evaluate",
+                "pass atoms to the calculator, or set atoms.calc",
+            )
         model: Any = self.model
         default = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)

@@ -88,7 +88,8 @@ class PotentialSpec(BaseModel):
             )
         if self.options and self.family != "ase":
             raise PotentialError(
-                f"options are for ASE calculators by import path, not for {self.family}"
+                f"options are for ASE calculators by import path, not for {self.family}",
+                "leave options out, or name the calculator as module:Class",
             )
         return self
 

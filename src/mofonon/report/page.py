@@ -71,7 +71,10 @@ def make_entries(
         raise SettingsError("a report needs at least one document", "check the query")
     for what, given in (("ids", document_ids), ("names", names)):
         if given is not None and len(given) != len(docs):
-            raise SettingsError(f"there are {len(docs)} documents but {len(given)} {what}")
+            raise SettingsError(
+                f"there are {len(docs)} documents but {len(given)} {what}",
+                "give one for each document, or none",
+            )
     wanted = list(names) if names else [doc.formula_pretty or "structure" for doc in docs]
     return [
         Entry(

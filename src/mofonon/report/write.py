@@ -63,7 +63,10 @@ def file_stems(docs: Sequence[PhononDoc], names: Sequence[str] | None = None) ->
     """Beginnings of file names, one for each document, as :func:`unique_stems`."""
     wanted = names if names is not None else [doc.formula_pretty or "" for doc in docs]
     if len(wanted) != len(docs):
-        raise SettingsError(f"there are {len(docs)} documents but {len(wanted)} names")
+        raise SettingsError(
+            f"there are {len(docs)} documents but {len(wanted)} names",
+            "give one name for each document, or none",
+        )
     return unique_stems(wanted)
 
 

@@ -124,7 +124,10 @@ def describe_frames(
     """
     rows = list(iterate_descriptors(frames, spec, groups, batch_atoms, cache, total))
     if not rows:
-        raise DescriptorError("there are no structures to describe")
+        raise DescriptorError(
+            "there are no structures to describe",
+            "check the folder and what the filters let through",
+        )
     return np.stack(rows)
 
 

@@ -182,7 +182,9 @@ class FarthestPointSampler:
             There is no such row, or it is chosen already.
         """
         if not 0 <= index < self.n_points or not self._open[index]:
-            raise SelectionError(f"row {index} is not there, or is chosen already")
+            raise SelectionError(
+                f"row {index} is not there, or is chosen already", "choose a row that is open"
+            )
         before = float(np.sqrt(np.float64(self._squared[index])))
         self.cover(self._points[index])
         self._open[index] = False

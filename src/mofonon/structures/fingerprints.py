@@ -55,7 +55,10 @@ class FingerprintSpec(BaseModel):
     @model_validator(mode="after")
     def _one_of_two(self) -> FingerprintSpec:
         if (self.potential is None) == (self.function is None):
-            raise SettingsError("a fingerprint is either of a potential or of a function")
+            raise SettingsError(
+                "a fingerprint is either of a potential or of a function",
+                "give one of potential and function",
+            )
         if self.potential is not None and self.potential.family not in FAMILIES:
             raise SettingsError(
                 f"no features are known how to be taken from {self.potential.label}",

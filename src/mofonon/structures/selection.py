@@ -150,7 +150,10 @@ def select(
         conditions need more than are asked for.
     """
     if not all(record.accepted for record in records) or len(records) != len(descriptors):
-        raise SelectionError("records and descriptors must be of the accepted structures")
+        raise SelectionError(
+            "records and descriptors must be of the accepted structures",
+            "pass only accepted records, one row of descriptors for each",
+        )
     if settings.n_structures > len(records):
         raise SelectionError(
             f"{settings.n_structures} structures cannot be chosen from {len(records)}",

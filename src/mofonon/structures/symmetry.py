@@ -274,7 +274,10 @@ def _primitive_operations(
 
     tables = spglib.get_symmetry_from_database(dataset.hall_number)
     if tables is None:
-        raise StructureError(f"spglib has no tables for Hall number {dataset.hall_number}.")
+        raise StructureError(
+            f"spglib has no tables for Hall number {dataset.hall_number}.",
+            "report it with the structure: every Hall number of spglib should have them",
+        )
     inverse = np.linalg.inv(centring)
     _, first = np.unique(tables["rotations"].reshape(-1, 9), axis=0, return_index=True)
     rotations = np.rint(inverse @ tables["rotations"][first] @ centring)

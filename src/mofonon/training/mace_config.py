@@ -165,7 +165,10 @@ def _data(
     if spec.mode == "naive":
         return config | {"multiheads_finetuning": False, **frames, "E0s": reference}
     if files.replay_train is None or files.replay_valid is None:
-        raise TrainingDataError("multi-head fine-tuning was given no replay frames")
+        raise TrainingDataError(
+            "multi-head fine-tuning was given no replay frames",
+            "give replay frames, or set mode: naive",
+        )
     return config | {
         "multiheads_finetuning": True,
         "force_mh_ft_lr": True,
