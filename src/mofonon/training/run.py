@@ -7,19 +7,14 @@ here the best checkpoint is kept apart, the newest is checked, and a finished on
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import yaml
@@ -45,10 +40,10 @@ from mofonon.training.mace_files import (
     read_results,
     whole,
 )
+from mofonon.training.processes import end, locked, sigterm
 from mofonon.training.results_tail import ResultsTail
 
 _POLL_SECONDS = 0.5
-_GRACE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -219,7 +214,7 @@ def train(
     """
     begin = time.perf_counter()
     folder.path.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.path / "lock") as lock:
+    with locked(folder.path / "lock") as lock:
         notes: list[str] = _read_notes(folder)
         if not _is_finished(folder):
             if not _mace_is_done(folder):
@@ -271,7 +266,7 @@ def _run(folder: TrainingFolder, expected: ExpectedSettings, launch: Launch, loc
     """Run mace until it ends, watching its results."""
     threads = str(get_settings().threads)
     environment = {"OMP_NUM_THREADS": threads, **os.environ, **launch.environment()}
-    with folder.log.open("ab") as log, _sigterm() as stopped:
+    with folder.log.open("ab") as log, sigterm() as stopped:
         offset = log.seek(0, 2)
         process = subprocess.Popen(  # noqa: S603 - our own command
             launch.command(folder.config),
@@ -285,7 +280,7 @@ def _run(folder: TrainingFolder, expected: ExpectedSettings, launch: Launch, loc
         try:
             _watch(process, folder, expected, offset, stopped)
         finally:
-            _stop(process)
+            end(process)
     if stopped.is_set():
         raise TrainingInterrupted(
             f"the training was told to stop; its checkpoints are in {folder.path}",
@@ -439,48 +434,3 @@ def _write_notes(folder: TrainingFolder, notes: list[str]) -> None:
 def _last_line(folder: TrainingFolder) -> str:
     lines = [line for line in folder.log_text().splitlines() if line.strip()]
     return lines[-1].strip() if lines else "it printed nothing"
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End mace if it still runs: first by asking, then by force."""
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(_GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-@contextmanager
-def _sigterm() -> Iterator[threading.Event]:
-    """Event that SIGTERM sets, where signals can be received (the main thread)."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        stopped.set()
-
-    previous: Callable[..., Any] | int | None = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """Lock a folder for one training; mace inherits the lock, and keeps it if we are killed."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CheckpointError(
-                f"another process trains the same: {path} is locked",
-                "wait for it to end, or stop it",
-            ) from error
-        yield file.fileno()
