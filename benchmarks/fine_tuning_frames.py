@@ -5,6 +5,9 @@ seen, labelled by the teacher of the demo model (SevenNet-0, averaged over inver
 D3(BJ) added: a stand-in for PBE-D3(BJ). The replay frames are of the three frameworks that the
 demo foundation was distilled on, labelled as it was, without dispersion.
 
+All cells are relaxed first by what labels them (positions only), then strained by about 1 %
+and rattled by 0.01 to 0.06 A, which is about as far as atoms go at 300 K.
+
 Example
 -------
 ``python benchmarks/fine_tuning_frames.py --reference ../shared/reference --work build/ft``
@@ -24,26 +27,49 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 import ase.io
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.calculators.mixing import SumCalculator
-from distill_demo_model import framework, make_teacher, random_strain, rattled, strained
+from distill_demo_model import (
+    framework,
+    make_teacher,
+    random_strain,
+    rattled,
+    relax,
+    strained,
+)
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
+from pymatgen.io.cif import CifWriter
 
 from mofonon.potentials.factory import d3_calculator
 
 SEED = 2026
-#: MOFs to train on (two with azolates, Zn4O with carboxylates), with frames of each.
-TRAIN = {"qmof-f75eb5a": 24, "qmof-2a5ad82": 24, "qmof-95ec286": 16}
-#: MOFs held out: of the same linkers as those above, and of others.
-TEST_IN_FAMILY = {"qmof-4cd6b6d": 5}
-TEST_OTHER = {"qmof-e300fed": 4}
+#: MOFs to train on, with frames of each: ZnN4 nodes with 5-aminotetrazolate, and ZnN3O nodes
+#: with 3-amino-1,2,4-triazolate and carbonate.
+TRAIN = {"qmof-f75eb5a": 40, "qmof-4cd6b6d": 20}
+#: MOFs held out. In the family: the node of the first of those above with the linker of the
+#: second. Others: Zn4O with small carboxylates, Zn2 paddle wheels with naphthalene.
+TEST_IN_FAMILY = {"qmof-2a5ad82": 10}
+TEST_OTHER = {"qmof-95ec286": 6, "qmof-e300fed": 4}
 #: What the demo foundation was distilled on.
-REPLAY = {"Zn(CN)2": 27, "Zn-MOF-74": 12, "MOF-5": 3}
-AMPLITUDES = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12)
+REPLAY = {"Zn(CN)2": 36, "Zn-MOF-74": 15, "MOF-5": 6}
+AMPLITUDES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06)
+#: Relaxation before: largest force (eV/A) and steps.
+FMAX, STEPS = 0.02, 60
+
+
+def relaxed(work: Path, name: str, published: Atoms, calculator: Calculator) -> Atoms:
+    """Relax positions by what labels them; the result is kept as ``relaxed/NAME.cif``."""
+    atoms, _, evaluations = relax(published, calculator, FMAX, STEPS, free_cell=False)
+    print(name, "relaxed in", evaluations, "evaluations", flush=True)
+    path = work / "relaxed" / f"{name}.cif"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    CifWriter(AseAtomsAdaptor.get_structure(atoms), significant_figures=10).write_file(path)
+    return atoms
 
 
 def around(atoms: Atoms, count: int, seed: list[int]) -> list[Atoms]:
-    """Rattled and slightly strained copies (A; strains of about 1 %), reproducible."""
+    """Rattled (A) and strained (about 1 %) copies, reproducible."""
     rng = np.random.default_rng([SEED, *seed])
     return [
         rattled(
@@ -53,7 +79,7 @@ def around(atoms: Atoms, count: int, seed: list[int]) -> list[Atoms]:
     ]
 
 
-def labelled(frames: list[Atoms], calculator: SumCalculator, **info: str) -> list[Atoms]:
+def labelled(frames: list[Atoms], calculator: Calculator, **info: str) -> list[Atoms]:
     """Label frames with mace's keys (eV, eV/A, eV/A^3 as nine numbers)."""
     done = []
     for frame in frames:
@@ -93,21 +119,27 @@ def make(reference: Path, work: Path) -> None:
     with_d3 = SumCalculator([teacher, d3_calculator()])
     parts: dict[str, list[Atoms]] = {name: [] for name in ("train", "valid", "test")}
     for number, (name, count) in enumerate(TRAIN.items()):
-        frames = around(reference_mof(reference, name), count, [number])
+        atoms = relaxed(work, name, reference_mof(reference, name), with_d3)
+        frames = around(atoms, count, [number])
         done = labelled(frames, with_d3, mof=name, origin="rattle")
         for index, frame in enumerate(done):
             part = {4: "valid", 9: "test"}.get(index % 10, "train")
             frame.info["family"] = "trained MOF"
             parts[part].append(frame)
         print(name, flush=True)
-    for family, mofs in (("in family", TEST_IN_FAMILY), ("other", TEST_OTHER)):
-        for number, (name, count) in enumerate(mofs.items()):
-            frames = around(reference_mof(reference, name), count, [100 + number])
+    for start, family, mofs in (
+        (100, "in family", TEST_IN_FAMILY),
+        (150, "other", TEST_OTHER),
+    ):
+        for seed, (name, count) in enumerate(mofs.items(), start):
+            atoms = relaxed(work, name, reference_mof(reference, name), with_d3)
+            frames = around(atoms, count, [seed])
             parts["test"] += labelled(frames, with_d3, mof=name, origin="rattle", family=family)
             print(name, flush=True)
     replay: dict[str, list[Atoms]] = {"replay": [], "replay-test": []}
     for number, (name, count) in enumerate(REPLAY.items()):
-        frames = around(framework(name), count, [200 + number])
+        atoms = relaxed(work, name, framework(name), teacher)
+        frames = around(atoms, count, [200 + number])
         for index, frame in enumerate(labelled(frames, teacher, mof=name, origin="rattle")):
             replay["replay-test" if index % 3 == 2 else "replay"].append(frame)
         print(name, flush=True)
