@@ -12,6 +12,7 @@ ORDER = (
     "evaluation_cost",
     "displacement_error",
     "scaling",
+    "page_load",
 )
 
 HEAD = """# Benchmarks

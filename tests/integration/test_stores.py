@@ -1,7 +1,10 @@
 """Arrays and phonon documents through jobs into both stores, and back."""
 
 import json
+import threading
 import time
+import urllib.request
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from mofonon.arrays import EncodedArray
 from mofonon.lattice import PhononDoc, PhononMaker, PhononSettings
 from mofonon.potentials import PotentialSpec
+from mofonon.report.folder import write_folder
+from mofonon.report.server import ReportServer
 from mofonon.store import find_documents, get_document, open_store
 
 _SHAPE = (106, 848, 3, 3)
@@ -33,11 +38,16 @@ def _plain(shape):
 
 
 @pytest.fixture(params=["embedded", pytest.param("mongodb", marks=pytest.mark.mongo)])
-def store(request, tmp_path):
+def opener(request, tmp_path):
     if request.param == "mongodb":
         request.getfixturevalue("mongo_config")
-        return open_store()
-    return open_store(tmp_path / "embedded")
+        return open_store
+    return partial(open_store, tmp_path / "embedded")
+
+
+@pytest.fixture
+def store(opener):
+    return opener()
 
 
 def _seconds(task, store):
@@ -71,7 +81,21 @@ def test_a_large_array_comes_back_bit_for_bit(store, capsys):
         )
 
 
-def test_phonons_end_up_the_same_in_either_store(store):
+def _pages(opener, folder):
+    """Files that ``mofonon report`` writes, and what ``mofonon serve`` answers."""
+    written = write_folder(opener(), folder, title="pages", formats=("svg",))
+    server = ReportServer(opener, 0, "pages")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with urllib.request.urlopen(f"{server.address}api/overview.json", timeout=30) as answer:  # noqa: S310
+        data = json.load(answer)
+    with urllib.request.urlopen(server.address + data["links"][0], timeout=30) as answer:  # noqa: S310
+        page = answer.read().decode()
+    server.shutdown()
+    server.server_close()
+    return written, data, page
+
+
+def test_phonons_end_up_the_same_in_either_store(store, opener, tmp_path):
     structure = AseAtomsAdaptor.get_structure(bulk("Al", "fcc", a=4.0))
     maker = PhononMaker(
         potential=PotentialSpec.from_name("ase.calculators.emt:EMT"),
@@ -93,6 +117,12 @@ def test_phonons_end_up_the_same_in_either_store(store):
     relaxed = list(find_documents(store, document_type="relax"))
     assert len(relaxed) == 1
     assert relaxed[0]["formula_pretty"] == "Al"
+    written, data, page = _pages(opener, tmp_path / "pages")
+    (of_structure,) = (tmp_path / "pages" / "mof").glob("*.html")
+    assert of_structure.name in written.read_text()
+    assert list((tmp_path / "pages" / "figures").rglob("*.svg"))
+    assert data["rows"][0][:3] == ["Al", "done", "Al"]
+    assert f"{doc.max_frequency:.3f}" in page
 
 
 def test_makers_survive_serialization():
