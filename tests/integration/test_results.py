@@ -11,8 +11,9 @@ from jobflow import JobStore
 from maggma.stores import MemoryStore
 
 from mofonon.errors import SettingsError
+from mofonon.report.mof_page import render_mof
 from mofonon.report.results_page import write_results_page
-from mofonon.store import find_documents, open_store
+from mofonon.store import find_documents, get_document, open_store
 from support.results import compute, makers
 
 KINDS = ("bulk-modulus", "qha", "stabilize", "expansion-md")
@@ -40,9 +41,14 @@ def test_every_kind_through_mongodb(mongo_config):
 
 
 @pytest.fixture(scope="module")
-def docs():
+def store():
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     store.connect()
+    return store
+
+
+@pytest.fixture(scope="module")
+def docs(store):
     return {kind: compute(kind, store) for kind in KINDS}
 
 
@@ -86,6 +92,31 @@ def test_a_browser_draws_every_figure_and_says_nothing(docs, tmp_path):
     dom, said = _browse(chromium, page, tmp_path)
     assert dom.count('data-drawn="yes"') == 8
     assert "Drawn by JavaScript." not in dom
+    assert not said
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_page_of_a_structure_has_phonons_and_everything_else(store, docs, tmp_path):
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    assert chromium, "no chromium on PATH"
+    ids = [
+        next(find_documents(store, document_type=kind))["document_id"]
+        for kind in (*KINDS, "relax", "phonons")
+    ]
+    page = tmp_path / "Cu.html"
+    page.write_text(
+        render_mof([get_document(store, identity, with_arrays=True) for identity in ids], "Cu")
+    )
+    dom, said = _browse(chromium, page, tmp_path)
+    titles = re.findall(r'<h2 id="result-\d-title">([^<]*),', dom)
+    assert titles == [
+        *("Imaginary modes", "Bulk modulus", "Thermal expansion, quasi-harmonic"),
+        "Thermal expansion, molecular dynamics",
+    ]
+    assert dom.count('data-drawn="yes"') == 8  # of these
+    assert dom.count('data-drawn="true"') == 2  # bands with DOS, thermal properties
+    assert f"{docs['bulk-modulus'].bulk_modulus:.3f}" in dom
     assert not said
 
 

@@ -44,9 +44,9 @@ def plot_attempts(doc: StabilizeDoc) -> Figure:
     return figure
 
 
-def write_attempts(doc: StabilizeDoc, folder: Path, stem: str) -> Path:
+def write_attempts(doc: StabilizeDoc, folder: Path, stem: str, extension: str = "png") -> Path:
     """Write the figure as ``<stem>-attempts.png``; give its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stem}-attempts.png"
+    path = folder / f"{stem}-attempts.{extension}"
     plot_attempts(doc).savefig(path, dpi=160)
     return path

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from mofonon import progress
 from mofonon.lattice.bulk_modulus_schemas import BulkModulusDoc
+from mofonon.lattice.expansion_schemas import MdExpansionDoc
 from mofonon.lattice.qha_schemas import QhaDoc
 from mofonon.lattice.schemas import PhononDoc
+from mofonon.report.attempts import write_attempts
 from mofonon.report.campaign_page import render_campaign
 from mofonon.report.energy_volume import write_energy_volume
+from mofonon.report.expansion import write_expansion_figure
 from mofonon.report.figures import write_figures
 from mofonon.report.mof_page import SHOWN, render_mof
 from mofonon.report.overview import Overview, collect_overview
@@ -102,12 +105,16 @@ def _write_figures(
 ) -> None:
     for document in documents:
         name = f"{stem}-{str(document['document_id'])[:8]}"
-        if document["@class"] == "PhononDoc":
-            write_figures(PhononDoc.model_validate(document), folder, name, formats)
+        doc = SHOWN[document["@class"]].model_validate(document)
+        if isinstance(doc, PhononDoc):
+            write_figures(doc, folder, name, formats)
             continue
         for extension in formats:
-            if document["@class"] == "BulkModulusDoc":
-                bulk = BulkModulusDoc.model_validate(document)
-                write_energy_volume(bulk, folder, name, extension)
+            if isinstance(doc, BulkModulusDoc):
+                write_energy_volume(doc, folder, name, extension)
+            elif isinstance(doc, QhaDoc):
+                write_qha_figures(doc, folder, name, extension)
+            elif isinstance(doc, MdExpansionDoc):
+                write_expansion_figure(doc, folder, name, extension)
             else:
-                write_qha_figures(QhaDoc.model_validate(document), folder, name, extension)
+                write_attempts(doc, folder, name, extension)

@@ -304,7 +304,7 @@
       Plotly.Plots.resize(target);
     }
   });
-  for (const element of document.querySelectorAll(".plot")) {
+  for (const element of document.querySelectorAll(".plot:not(.result)")) {
     const state = { bands: element.classList.contains("bands"), hidden: new Set(), buttons: [] };
     plots.set(element, state);
     if (state.bands) control(element, state);

@@ -15,6 +15,7 @@ from mofonon.lattice.schemas import PhononDoc
 from mofonon.report.curves import notice_of
 from mofonon.report.markup import Html, escape, join, tag
 from mofonon.report.payload import figure_data
+from mofonon.report.results_sections import ResultSection
 from mofonon.report.sections import Entry, section, summary
 from mofonon.report.structure_view import view_data
 
@@ -88,25 +89,56 @@ def make_entries(
     ]
 
 
-def render(entries: Sequence[Entry], title: str, extra: Sequence[Html] = ()) -> str:
-    """Fill the template; `extra` are sections after those of the phonons."""
+def render(entries: Sequence[Entry], title: str, extra: Sequence[ResultSection] = ()) -> str:
+    """Make the page as text; `extra` are sections after those of the phonons."""
+    return fill_template(
+        title=title,
+        notices=_notices(entries),
+        summary=summary(entries),
+        sections=[*(section(entry) for entry in entries), *(each.content for each in extra)],
+        data=[*(_data(entry) for entry in entries), *(each.data for each in extra)],
+        scripts=("view.js", "page.js", *(["results.js"] if extra else [])),
+    )
+
+
+def fill_template(
+    *,
+    title: str,
+    notices: Html,
+    summary: Html,
+    sections: Sequence[Html],
+    data: Sequence[Html],
+    scripts: Sequence[str],
+) -> str:
+    """Fill the template of pages with figures.
+
+    Parameters
+    ----------
+    title : str
+        Title of the page.
+    notices, summary : Html
+        What is said at the top.
+    sections, data : sequence of Html
+        Sections, and the data of their figures as scripts of JSON.
+    scripts : sequence of str
+        Files of this package that draw the figures; they run after plotly, and no other
+        script is allowed to run.
+    """
     from plotly.offline import get_plotlyjs
 
     # a browser hashes a script after it has made every line end a newline
     plotly = get_plotlyjs().replace("\r\n", "\n").replace("\r", "\n")
-    script, viewer = package_text("page.js"), package_text("view.js")
+    texts = [plotly, *(package_text(name) for name in scripts)]
     return Template(package_text("template.html")).substitute(
         title=escape(title),
-        hashes=" ".join(f"'{script_hash(text)}'" for text in (plotly, viewer, script)),
+        hashes=" ".join(f"'{script_hash(text)}'" for text in texts),
         style=package_text("page.css"),
         version=escape(mofonon.__version__),
-        notices=_notices(entries),
-        summary=summary(entries),
-        sections=join((*(section(entry) for entry in entries), *extra), "\n"),
-        data=join((_data(entry) for entry in entries), "\n"),
-        plotly=plotly,
-        viewer=viewer,
-        script=script,
+        notices=notices,
+        summary=summary,
+        sections=join(sections, "\n"),
+        data=join(data, "\n"),
+        scripts="\n".join(f"<script>{text}</script>" for text in texts),
     )
 
 

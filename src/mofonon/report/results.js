@@ -43,7 +43,7 @@
     });
   }
 
-  const plots = [...document.querySelectorAll(".plot[data-source]")];
+  const plots = [...document.querySelectorAll(".plot.result")];
   plots.forEach(draw);
   dark.addEventListener("change", () => plots.forEach(draw));
 })();
