@@ -41,6 +41,7 @@ demo: $(VENV)/.run
 	$(BIN)/mofonon campaign plan workflows/demo.yaml
 	$(BIN)/mofonon run workflows/demo.yaml --output demo-output
 	$(BIN)/mofonon bulk-modulus --config docs/examples/bulk-modulus-demo.yaml
+	$(BIN)/mofonon qha --config docs/examples/qha-demo.yaml
 	@echo "page of the phonons: demo-output/page.html; figures: demo-output/figures"
 
 test: $(VENV)/.dev

@@ -21,6 +21,7 @@ from mofonon.lattice.qha_schemas import (
     QhaSettings,
     VolumePoint,
 )
+from mofonon.lattice.qha_summary import SERIES_OF
 from mofonon.lattice.qha_volumes import Gruneisen, Volume, fit_gruneisen, used_volumes
 from mofonon.lattice.quasi_harmonic import QuasiHarmonicResult, cell_against_temperature
 from mofonon.lattice.schemas import CellParameters, RelaxSummary
@@ -155,22 +156,10 @@ def _headline(
     series: QhaSeries, result: QuasiHarmonicResult, at_300: int | None
 ) -> dict[str, Any]:
     """Single numbers for queries."""
-    names = {
-        "cte_linear": "cte_linear",
-        "cte_volumetric": "cte_volumetric",
-        "cte_a": "cte_a",
-        "cte_b": "cte_b",
-        "cte_c": "cte_c",
-        "bulk_modulus": "bulk_moduli",
-        "heat_capacity_p": "heat_capacities_p",
-        "gruneisen": "gruneisen",
-        "gruneisen_modes": "gruneisen_modes",
-        "volume": "volumes",
-    }
     at_zero = result.temperatures[0] == 0 and result.inside[0]
     values = {
         f"{name}_300K": None if at_300 is None else getattr(series, field)[at_300]
-        for name, field in names.items()
+        for name, field in SERIES_OF.items()
     }
     return {**values, "volume_0K": float(result.volumes[0]) if at_zero else None}
 

@@ -7,6 +7,8 @@ from typing import Any
 from mofonon.lattice.qha_schemas import QhaDoc
 
 #: Single numbers of a document, in the order of tables: field, header with unit, format.
+#: What is at 300 K in documents, tables give at the highest temperature below where the
+#: volumes end before.
 HEADLINE = (
     ("cte_linear_300K", "linear CTE at 300 K (1e-6/K)", "+.2f"),
     ("cte_volumetric_300K", "volumetric CTE at 300 K (1e-6/K)", "+.2f"),
@@ -20,6 +22,20 @@ HEADLINE = (
     ("gruneisen_300K", "Gr\u00fcneisen parameter at 300 K", "+.2f"),
     ("gruneisen_modes_300K", "mean over modes at 300 K", "+.2f"),
 )
+
+#: Series that the numbers at 300 K are taken from.
+SERIES_OF = {
+    "cte_linear": "cte_linear",
+    "cte_volumetric": "cte_volumetric",
+    "cte_a": "cte_a",
+    "cte_b": "cte_b",
+    "cte_c": "cte_c",
+    "bulk_modulus": "bulk_moduli",
+    "heat_capacity_p": "heat_capacities_p",
+    "gruneisen": "gruneisen",
+    "gruneisen_modes": "gruneisen_modes",
+    "volume": "volumes",
+}
 
 #: Unit of each field of :func:`summarize_qha`.
 UNITS = {
@@ -119,11 +135,7 @@ def qha_row(doc: QhaDoc) -> dict[str, str]:
         "formula": doc.composition.formula.replace(" ", "") if doc.composition else "",
         "atoms": str(doc.nsites),
         "space group": doc.space_group.symbol,
-        **{
-            header: format(value, pattern) if value is not None else ""
-            for name, header, pattern in HEADLINE
-            for value in [getattr(doc, name)]
-        },
+        **_headline(doc),
         "inside the volumes up to (K)": f"{highest:g}" if highest is not None else "nowhere",
         "volumes": f"{len(doc.points)}, {strains[0]:+.2f} to {strains[-1]:+.2f} % strain",
         "with imaginary modes": _imaginary(doc),
@@ -131,6 +143,21 @@ def qha_row(doc: QhaDoc) -> dict[str, str]:
         "force evaluations": str(doc.n_force_evaluations),
         "seconds": f"{doc.seconds['total']:.1f}",
     }
+
+
+def _headline(doc: QhaDoc) -> dict[str, str]:
+    """Single numbers as text, at 300 K or at the highest temperature inside the volumes."""
+    highest = doc.highest_temperature
+    instead = highest if doc.volume_300K is None and highest else None
+    found = {}
+    for name, header, pattern in HEADLINE:
+        value = getattr(doc, name)
+        if instead is not None and name.endswith("_300K"):
+            series = getattr(doc.series, SERIES_OF[name.removesuffix("_300K")])
+            value = series[doc.series.temperatures.index(instead)]
+            header = header.replace("300 K", f"{instead:g} K")  # noqa: PLW2901 - a new header
+        found[header] = "" if value is None else format(value, pattern)
+    return found
 
 
 def _imaginary(doc: QhaDoc) -> str:

@@ -172,6 +172,17 @@ def test_volumes_with_imaginary_modes_are_left_out_and_listed(store, tmp_path):
     assert "only their real modes used" in qha_row(marked)["with imaginary modes"]
 
 
+def test_the_table_ends_where_the_volumes_end(store, tmp_path, aluminium):
+    """No blanks at 300 K where the highest temperature computed is below."""
+    cold = QUICK.model_copy(update={"temperature_max": 100.0})
+    settings = QhaSettings(n_volumes=7, max_linear_strain=0.025, max_extensions=0)
+    doc = _run(_maker(settings, cold), _structure(aluminium), store, tmp_path)
+    assert doc.cte_linear_300K is None
+    row = qha_row(doc)
+    assert row["linear CTE at 100 K (1e-6/K)"] == f"{doc.series.cte_linear[5]:+.2f}"
+    assert row["volume at 100 K (\u00c5\u00b3)"] == f"{doc.series.volumes[5]:.3f}"
+
+
 def test_volumes_that_cannot_be_relaxed_are_left_out_and_listed(store, tmp_path):
     structure = _structure(bulk("Ni", "hcp", a=2.443, c=3.989))
     restless = PotentialSpec.from_name("support.calculators:RestlessEMT")
