@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import resource
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,11 @@ def software_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def utc_now() -> str:
+    """Give the time in UTC, to the second: when a document was completed."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def content_hash(content: dict[str, Any]) -> str:

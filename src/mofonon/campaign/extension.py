@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from jobflow import job
 from pydantic import BaseModel, Field
 
 from mofonon.errors import ExtensionRefused
+from mofonon.provenance import utc_now
 from mofonon.training.evaluation_schemas import EvaluationDoc
 
 #: Names of the sets of frames in the evaluation of an extension.
@@ -41,7 +41,7 @@ class ExtensionDoc(BaseModel):
     evaluation_id: str = Field(description="Id of the calculation of the evaluation.")
     notice: str | None = Field(None, description="Set when a stand-in is involved.")
     completed_at: str = Field(
-        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+        default_factory=utc_now,
         description="UTC time of completion.",
     )
 

@@ -6,7 +6,6 @@ import sqlite3
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jobflow import CURRENT_JOB, run_locally
@@ -22,6 +21,7 @@ from mofonon.campaign.state import (
 )
 from mofonon.campaign.units import Unit
 from mofonon.errors import MofononError, StoreError
+from mofonon.provenance import utc_now
 
 if TYPE_CHECKING:
     from jobflow import JobStore
@@ -137,7 +137,7 @@ class LocalRun:
             "message": error.message if isinstance(error, MofononError) else _told(error),
             "remedy": error.remedy if isinstance(error, MofononError) else "mofonon retry FILE",
             "traceback": "".join(traceback.format_exception(error))[-4000:],
-            "completed_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "completed_at": utc_now(),
         }
         self.store.docs_store.update(
             {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from jobflow import job
 from pydantic import BaseModel, Field
 
-from mofonon.provenance import software_versions
+from mofonon.provenance import software_versions, utc_now
 
 
 class CampaignRow(BaseModel):
@@ -35,7 +34,7 @@ class CampaignDoc(BaseModel):
     remedy: str | None = Field(None, description="What to do where something failed.")
     software: dict[str, str] = Field(description="Package versions.")
     completed_at: str = Field(
-        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+        default_factory=utc_now,
         description="UTC time of completion.",
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mofonon.dft.schemas import LabelFrame, Origin, UnlabelledFrame
 from mofonon.dynamics.settings import DynamicsSettings
 from mofonon.potentials import PotentialDescription
+from mofonon.provenance import utc_now
 from mofonon.structures.fingerprints import FingerprintSpec
 
 SplitName = Literal["random", "fps", "by-mof"]
@@ -18,10 +18,6 @@ SplitName = Literal["random", "fps", "by-mof"]
 Part = Literal["train", "valid", "test"]
 
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class Reached(BaseModel):
@@ -84,7 +80,7 @@ class SampleDoc(BaseModel):
     notice: str | None = Field(None, description="Set when a stand-in is behind it.")
     seconds: float = Field(description="Wall time (s).")
     software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")
+    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")
 
 
 class DatasetSettings(BaseModel):
@@ -221,7 +217,7 @@ class DatasetDoc(BaseModel):
     notice: str | None = Field(None, description="Set when a stand-in is behind labels.")
     warnings: list[str] = Field(default_factory=list, description="What a user should know.")
     software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")
+    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")
 
     def split(self, name: str) -> Split:
         """Give a split by its name.

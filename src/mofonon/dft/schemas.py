@@ -7,7 +7,6 @@ of one MOF, in the ``data`` store of a job store, with a summary that can be que
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pymatgen.core import Structure
 
 from mofonon.arrays import EncodedArray
+from mofonon.provenance import utc_now
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -353,7 +353,7 @@ class LabelDoc(StructureMetadata):
     seconds: float = Field(0.0, description="Wall time of the calculations (s).")
     software: dict[str, str] = Field(default_factory=dict, description="Package versions.")
     completed_at: str = Field(
-        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+        default_factory=utc_now,
         description="UTC time of completion.",
     )
 

@@ -26,7 +26,7 @@ from mofonon.lattice.bulk_modulus_schemas import (
     StrainedCell,
     StrainedCellDoc,
 )
-from mofonon.lattice.documents import find_space_group, to_structure
+from mofonon.lattice.documents import find_space_group, property_costs, to_structure
 from mofonon.lattice.relax import RelaxResult
 from mofonon.lattice.schemas import CellParameters, RelaxSummary
 from mofonon.lattice.settings import RelaxSettings
@@ -150,7 +150,7 @@ def bulk_modulus_document(
             *doubts(fit, fits, stress_fit, structure.volume if relaxation else None),
         ],
         software=software_versions(),
-        **_costs(points, relaxation, fit_seconds),
+        **property_costs("strained_cells", points, relaxation, fit_seconds),
     )
 
 
@@ -248,30 +248,6 @@ def _entry(fit: EquationOfStateFit, n_atoms: int) -> EquationOfStateEntry:
 
 def _fields_of_point(point: StrainedCell) -> dict[str, Any]:
     return {name: getattr(point, name) for name in StrainedCell.model_fields}
-
-
-def _costs(
-    points: list[StrainedCell], relaxation: RelaxSummary | None, fit_seconds: float
-) -> dict[str, Any]:
-    """Force evaluations and wall times of each part."""
-    evaluations = {
-        "relaxation": relaxation.n_force_evaluations if relaxation else 0,
-        "strained_cells": sum(point.n_force_evaluations for point in points),
-    }
-    seconds = {
-        "relaxation": relaxation.seconds if relaxation else 0.0,
-        "strained_cells": sum(point.seconds for point in points),
-        "fit": fit_seconds,
-    }
-    return {
-        "n_force_evaluations": sum(evaluations.values()),
-        "n_force_evaluations_by_part": evaluations,
-        "seconds": {
-            **seconds,
-            "potential": sum(point.seconds_in_potential for point in points),
-            "total": sum(seconds.values()),
-        },
-    }
 
 
 def _potential_warnings(potential: PotentialDescription) -> list[str]:

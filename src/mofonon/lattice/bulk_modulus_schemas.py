@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
-from emmet.core.structure import StructureMetadata
 from pydantic import BaseModel, ConfigDict, Field
 from pymatgen.core import Structure
 
 from mofonon.equation_of_state import EquationOfState
-from mofonon.lattice.schemas import CellParameters, RelaxSummary, SpaceGroup
+from mofonon.lattice.property_schemas import PropertyDoc
 from mofonon.lattice.settings import RelaxMethod, SymmetryMode
 from mofonon.potentials import PotentialDescription
+from mofonon.provenance import utc_now
 
 #: What relaxes in a strained cell.
 StrainedFreedom = Literal["positions", "positions-and-shape", "none"]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class BulkModulusSettings(BaseModel):
@@ -108,7 +103,7 @@ class StrainedCellDoc(StrainedCell):
     potential: PotentialDescription = Field(description="The potential.")
     notice: str | None = Field(None, description="Set when a stand-in is behind the numbers.")
     software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")
+    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")
 
 
 class EquationOfStateEntry(BaseModel):
@@ -138,7 +133,7 @@ class PressureVolumeEntry(BaseModel):
     )
 
 
-class BulkModulusDoc(StructureMetadata):
+class BulkModulusDoc(PropertyDoc):
     """Bulk modulus of a structure, from energies and from stresses over volumes.
 
     A cell that is not cubic changes its shape under pressure. Strained alike along all cell
@@ -146,18 +141,6 @@ class BulkModulusDoc(StructureMetadata):
     bound. With ``relax: positions-and-shape`` it is that of hydrostatic pressure.
     """
 
-    state: str = Field("successful", description="successful; a failure raises.")
-    structure: Structure = Field(description="The structure that was strained.")
-    input_hash: str = Field(description="Hash of the input structure, before relaxation.")
-    calculation_id: str = Field(
-        description="Hash of input structure, potential and settings: equal calculations have "
-        "equal ids."
-    )
-    relaxation: RelaxSummary | None = Field(
-        None, description="How the structure was relaxed; None if it was taken as given."
-    )
-    space_group: SpaceGroup = Field(description="Space group of the structure.")
-    cell: CellParameters = Field(description="Lattice parameters of the structure.")
     bulk_modulus: float = Field(
         description="Bulk modulus at zero pressure, of the fit that the settings name (GPa)."
     )
@@ -187,10 +170,6 @@ class BulkModulusDoc(StructureMetadata):
     )
     points: list[StrainedCell] = Field(description="The strained cells, by volume.")
     settings: BulkModulusSettings = Field(description="Settings of the calculation.")
-    potential: PotentialDescription = Field(description="The potential.")
-    notice: str | None = Field(None, description="Set when a stand-in is behind the numbers.")
-    warnings: list[str] = Field(description="What a reader of the numbers should know.")
-    n_force_evaluations: int = Field(description="Force evaluations in all.")
     n_force_evaluations_by_part: dict[str, int] = Field(
         description="Force evaluations: relaxation, strained_cells."
     )
@@ -198,5 +177,3 @@ class BulkModulusDoc(StructureMetadata):
         description="Wall times (s): relaxation, strained_cells (the sum of their jobs), "
         "potential (inside the calculator, strained cells), fit, total."
     )
-    software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from pymatgen.core import Structure
@@ -291,3 +292,52 @@ def _arrays(phonon: Phonopy, analysis: PhononAnalysis) -> PhononArrays:
         band_frequencies=encode(np.concatenate(bands.segments)),
         **displaced,
     )
+
+
+class _Part(Protocol):
+    """A volume or temperature that a property is made of."""
+
+    n_force_evaluations: int
+    seconds: float
+    seconds_in_potential: float
+
+
+def property_costs(
+    part: str, points: Sequence[_Part], relaxation: RelaxSummary | None, fit_seconds: float
+) -> dict[str, Any]:
+    """Sum force evaluations and wall times of a property over its parts.
+
+    Parameters
+    ----------
+    part : str
+        What the points are, such as ``strained_cells``.
+    points : sequence
+        With n_force_evaluations, seconds and seconds_in_potential (s).
+    relaxation : RelaxSummary or None
+        The relaxation that came first.
+    fit_seconds : float
+        Wall time of the fit (s).
+
+    Returns
+    -------
+    dict
+        ``n_force_evaluations``, ``n_force_evaluations_by_part``, ``seconds``.
+    """
+    evaluations = {
+        "relaxation": relaxation.n_force_evaluations if relaxation else 0,
+        part: sum(point.n_force_evaluations for point in points),
+    }
+    seconds = {
+        "relaxation": relaxation.seconds if relaxation else 0.0,
+        part: sum(point.seconds for point in points),
+        "fit": fit_seconds,
+    }
+    return {
+        "n_force_evaluations": sum(evaluations.values()),
+        "n_force_evaluations_by_part": evaluations,
+        "seconds": {
+            **seconds,
+            "potential": sum(point.seconds_in_potential for point in points),
+            "total": sum(seconds.values()),
+        },
+    }

@@ -13,7 +13,7 @@ from pymatgen.core import Structure
 from mofonon.arrays import EncodedArray
 from mofonon.dynamics import Trajectory
 from mofonon.errors import ExpansionError
-from mofonon.lattice.documents import find_space_group, to_structure
+from mofonon.lattice.documents import find_space_group, property_costs, to_structure
 from mofonon.lattice.expansion import (
     CELL_FIELDS,
     ExpansionFit,
@@ -179,7 +179,7 @@ def expansion_document(
             *about_the_shape(used, CellParameters.from_structure(structure)),
         ],
         software=software_versions(),
-        **_costs(points, relaxation, fit_seconds),
+        **property_costs("dynamics", points, relaxation, fit_seconds),
     )
 
 
@@ -332,27 +332,3 @@ def _bare_point(point: TemperaturePoint) -> TemperaturePoint:
     return TemperaturePoint(
         **{name: getattr(point, name) for name in TemperaturePoint.model_fields}
     )
-
-
-def _costs(
-    points: Sequence[TemperaturePoint], relaxation: RelaxSummary | None, fit_seconds: float
-) -> dict[str, Any]:
-    """Force evaluations and wall times of each part."""
-    evaluations = {
-        "relaxation": relaxation.n_force_evaluations if relaxation else 0,
-        "dynamics": sum(point.n_force_evaluations for point in points),
-    }
-    seconds = {
-        "relaxation": relaxation.seconds if relaxation else 0.0,
-        "dynamics": sum(point.seconds for point in points),
-        "fit": fit_seconds,
-    }
-    return {
-        "n_force_evaluations": sum(evaluations.values()),
-        "n_force_evaluations_by_part": evaluations,
-        "seconds": {
-            **seconds,
-            "potential": sum(point.seconds_in_potential for point in points),
-            "total": sum(seconds.values()),
-        },
-    }

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
-from emmet.core.structure import StructureMetadata
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pymatgen.core import Structure
@@ -13,9 +10,10 @@ from pymatgen.core import Structure
 from mofonon.arrays import EncodedArray
 from mofonon.dynamics import DynamicsSettings
 from mofonon.errors import SettingsError
-from mofonon.lattice.schemas import CellParameters, RelaxSummary, SpaceGroup
+from mofonon.lattice.property_schemas import PropertyDoc
 from mofonon.lattice.settings import Matrix3, PhononSettings
 from mofonon.potentials import PotentialDescription
+from mofonon.provenance import utc_now
 
 #: What must be said with every number.
 CLASSICAL = (
@@ -23,10 +21,6 @@ CLASSICAL = (
     "carry k_B T, those too that would be frozen out, so that the expansion does not vanish "
     "towards 0 K as it must; compare with the quasi-harmonic one at high temperature"
 )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class MdExpansionSettings(BaseModel):
@@ -178,7 +172,7 @@ class NptDoc(TemperaturePoint):
     potential: PotentialDescription = Field(description="The potential.")
     notice: str | None = Field(None, description="Set when a stand-in is behind the numbers.")
     software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")
+    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")
 
 
 class ExpansionFitEntry(BaseModel):
@@ -195,21 +189,9 @@ class ExpansionFitEntry(BaseModel):
     )
 
 
-class MdExpansionDoc(StructureMetadata):
+class MdExpansionDoc(PropertyDoc):
     """Thermal expansion by molecular dynamics: classical, with all anharmonicity."""
 
-    state: str = Field("successful", description="successful; a failure raises.")
-    structure: Structure = Field(description="The relaxed structure, at rest.")
-    input_hash: str = Field(description="Hash of the input structure, before relaxation.")
-    calculation_id: str = Field(
-        description="Hash of input structure, potential and settings: equal calculations have "
-        "equal ids."
-    )
-    relaxation: RelaxSummary | None = Field(
-        None, description="How the structure was relaxed; None if it was taken as given."
-    )
-    space_group: SpaceGroup = Field(description="Space group of the relaxed structure.")
-    cell: CellParameters = Field(description="Lattice parameters of the relaxed structure.")
     method_note: str = Field(CLASSICAL, description="What to know of every number here.")
     cte_linear: float = Field(
         description="Linear expansion, a third of the volumetric one, at fit_temperature "
@@ -258,10 +240,6 @@ class MdExpansionDoc(StructureMetadata):
     )
     n_atoms_supercell: int = Field(description="Atoms of the supercell.")
     settings: MdExpansionSettings = Field(description="All settings.")
-    potential: PotentialDescription = Field(description="The potential.")
-    notice: str | None = Field(None, description="Set when a stand-in is behind the numbers.")
-    warnings: list[str] = Field(description="What a reader of the numbers should know.")
-    n_force_evaluations: int = Field(description="Force evaluations in all.")
     n_force_evaluations_by_part: dict[str, int] = Field(
         description="Force evaluations: relaxation, dynamics."
     )
@@ -269,5 +247,3 @@ class MdExpansionDoc(StructureMetadata):
         description="Wall times (s): relaxation, dynamics (sum over its jobs), potential "
         "(inside the calculator, of the last run of each), fit, total."
     )
-    software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")

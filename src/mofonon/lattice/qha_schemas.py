@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Literal
 
-from emmet.core.structure import StructureMetadata
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pymatgen.core import Structure
 
 from mofonon.arrays import EncodedArray
 from mofonon.equation_of_state import EquationOfState
 from mofonon.errors import SettingsError
-from mofonon.lattice.schemas import CellParameters, RelaxSummary, SpaceGroup
+from mofonon.lattice.property_schemas import PropertyDoc
+from mofonon.lattice.schemas import CellParameters, SpaceGroup
 from mofonon.lattice.settings import (
     PhononSettings,
     RelaxMethod,
@@ -20,10 +18,7 @@ from mofonon.lattice.settings import (
     SymmetryMode,
 )
 from mofonon.potentials import PotentialDescription
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+from mofonon.provenance import utc_now
 
 
 class QhaSettings(BaseModel):
@@ -194,7 +189,7 @@ class FailedVolumeDoc(BaseModel):
     n_imaginary_modes: None = None
     arrays: NoArrays = Field(default_factory=NoArrays, description="None.")
     warnings: list[str] = Field(description="Message of the error.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")
+    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")
 
 
 class QhaSeries(BaseModel):
@@ -269,21 +264,9 @@ class QhaArrays(BaseModel):
     )
 
 
-class QhaDoc(StructureMetadata):
+class QhaDoc(PropertyDoc):
     """Thermal expansion and what else follows from phonons at several volumes."""
 
-    state: str = Field("successful", description="successful; a failure raises.")
-    structure: Structure = Field(description="The structure at zero strain.")
-    input_hash: str = Field(description="Hash of the input structure, before relaxation.")
-    calculation_id: str = Field(
-        description="Hash of input structure, potential and settings: equal calculations have "
-        "equal ids."
-    )
-    relaxation: RelaxSummary | None = Field(
-        None, description="How the structure was relaxed; None if it was taken as given."
-    )
-    space_group: SpaceGroup = Field(description="Space group of the structure.")
-    cell: CellParameters = Field(description="Lattice parameters of the structure.")
     cte_linear_300K: float | None = Field(  # noqa: N815 - K is kelvin
         None,
         description="Linear thermal expansion at 300 K, a third of the volumetric one "
@@ -343,14 +326,11 @@ class QhaDoc(StructureMetadata):
     arrays: QhaArrays = Field(description="Arrays, in the data store.")
     settings: QhaSettings = Field(description="Volumes and fits.")
     phonon_settings: PhononSettings = Field(description="Phonons at each volume.")
-    potential: PotentialDescription = Field(description="The potential.")
     notice: str | None = Field(
         None,
         description="Set when a stand-in is behind the numbers, or imaginary modes were left "
         "out.",
     )
-    warnings: list[str] = Field(description="What a reader of the numbers should know.")
-    n_force_evaluations: int = Field(description="Force evaluations in all.")
     n_force_evaluations_by_part: dict[str, int] = Field(
         description="Force evaluations: relaxation, volumes_relaxation (those that did not "
         "converge included), volumes_displacements."
@@ -360,5 +340,3 @@ class QhaDoc(StructureMetadata):
         "volumes_analysis (sums over their jobs), potential (inside the calculator, forces), "
         "fit, total."
     )
-    software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")

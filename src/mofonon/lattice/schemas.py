@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from emmet.core.structure import StructureMetadata
@@ -12,10 +11,7 @@ from pymatgen.core import Structure
 from mofonon.arrays import EncodedArray
 from mofonon.lattice.settings import PhononSettings, RelaxSettings
 from mofonon.potentials import PotentialDescription
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+from mofonon.provenance import utc_now
 
 
 class CellParameters(BaseModel):
@@ -150,7 +146,7 @@ class RelaxDoc(StructureMetadata):
     potential: PotentialDescription = Field(description="The potential.")
     notice: str | None = Field(None, description="Set when a stand-in is behind the numbers.")
     software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")
+    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")
 
 
 class ImaginaryModeEntry(BaseModel):
@@ -308,4 +304,4 @@ class PhononDoc(StructureMetadata):
     )
     peak_memory: float = Field(description="Peak resident memory of the process (GB).")
     software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")
+    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")

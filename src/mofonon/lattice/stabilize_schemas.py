@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from emmet.core.structure import StructureMetadata
@@ -11,12 +10,9 @@ from pymatgen.core import Structure
 
 from mofonon.lattice.schemas import SpaceGroup
 from mofonon.potentials import PotentialDescription
+from mofonon.provenance import utc_now
 
 Strategy = Literal["mode-mapping", "rattle", "md"]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class StabilizeSettings(BaseModel):
@@ -126,4 +122,4 @@ class StabilizeDoc(StructureMetadata):
     notice: str | None = Field(None, description="Set when a stand-in is behind the numbers.")
     warnings: list[str] = Field(description="What a reader of the numbers should know.")
     software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")
+    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")

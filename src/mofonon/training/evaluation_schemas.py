@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from mofonon.arrays import EncodedArray
 from mofonon.potentials import PotentialDescription
+from mofonon.provenance import utc_now
 from mofonon.training.metrics import ElementErrors, SetErrors
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class EvaluationSettings(BaseModel):
@@ -110,7 +105,7 @@ class EvaluationDoc(BaseModel):
     notice: str | None = Field(None, description="Set when a stand-in is involved.")
     seconds: float = Field(description="Wall time (s).")
     software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")
+    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")
 
     def get(self, potential: str, frames: str) -> SetEvaluation:
         """Give the errors of a potential on a set."""

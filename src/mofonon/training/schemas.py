@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from pydantic import BaseModel, Field
 
 from mofonon.arrays import EncodedArray
 from mofonon.potentials import PotentialDescription, PotentialSpec
+from mofonon.provenance import utc_now
 from mofonon.training.effective import EffectiveSettings
 from mofonon.training.mace_files import EpochErrors
 from mofonon.training.metrics import SetErrors
 from mofonon.training.spec import FineTuneSpec
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class ModelFile(BaseModel):
@@ -94,7 +89,7 @@ class PotentialDoc(BaseModel):
     notice: str | None = Field(None, description="Set when a stand-in is behind the model.")
     seconds: float = Field(description="Wall time of the last run of the job (s).")
     software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=_now, description="UTC time of completion.")
+    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")
 
     def file(self, role: str = "model") -> ModelFile:
         """Give the file of a role: ``model`` or ``head``."""
