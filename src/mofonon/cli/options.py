@@ -158,10 +158,11 @@ FmaxOption = Annotated[
 ]
 MaxStepsOption = Annotated[int, typer.Option(help="Most steps of the relaxation.")]
 MethodOption = Annotated[
-    Literal["newton", "lbfgs", "precon-lbfgs"],
+    Literal["auto", "newton", "lbfgs", "precon-lbfgs"],
     typer.Option(
-        help="Optimizer of relaxations: second-order steps, L-BFGS (the paper's), or L-BFGS "
-        "with ASE's preconditioner."
+        help="Optimizer of relaxations: second-order steps (newton), L-BFGS (the paper's), "
+        "L-BFGS with ASE's preconditioner, or the choice by size (auto: newton up to 1000 "
+        "atoms, above preconditioned L-BFGS)."
     ),
 ]
 SymmetryOption = Annotated[

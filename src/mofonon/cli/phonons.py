@@ -71,7 +71,7 @@ def phonons(
     symprec: SymprecOption = 1e-5,
     fmax: FmaxOption = 1e-6,
     max_steps: MaxStepsOption = 2000,
-    method: MethodOption = "lbfgs",
+    method: MethodOption = "auto",
     symmetry: SymmetryOption = "follow",
     relax: Annotated[bool, typer.Option(help="Relax before the phonons.")] = True,
     cell: Annotated[

@@ -93,7 +93,7 @@ def qha(
     symprec: SymprecOption = 1e-5,
     fmax: FmaxOption = 1e-6,
     max_steps: MaxStepsOption = 2000,
-    method: MethodOption = "lbfgs",
+    method: MethodOption = "auto",
     symmetry: SymmetryOption = "follow",
     relax: Annotated[bool, typer.Option(help="Relax cell and positions first.")] = True,
     primitive: PrimitiveOption = False,

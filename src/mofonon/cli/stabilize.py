@@ -82,7 +82,7 @@ def stabilize(
     symprec: SymprecOption = 1e-5,
     fmax: FmaxOption = 1e-6,
     max_steps: MaxStepsOption = 2000,
-    method: MethodOption = "lbfgs",
+    method: MethodOption = "auto",
     symmetry: SymmetryOption = "follow",
     primitive: PrimitiveOption = False,
     allow: AllowOption = None,

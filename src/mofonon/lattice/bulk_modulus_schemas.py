@@ -51,7 +51,7 @@ class BulkModulusSettings(BaseModel):
     )
     max_steps: int = Field(2000, ge=1, description="Optimizer steps before giving up.")
     method: RelaxMethod = Field(
-        "lbfgs", description="Optimizer of strained cells, as of RelaxSettings."
+        "auto", description="Optimizer of strained cells, as of RelaxSettings."
     )
     symmetry: SymmetryMode = Field(
         "follow", description="What newton makes of symmetry, as of RelaxSettings."

@@ -114,6 +114,7 @@ def relax_document(
         n_force_evaluations=result.n_force_evaluations,
         seconds=result.seconds,
         settings=settings,
+        method=result.method,
         second_order=_second_order_summary(result),
     )
     second_order = result.second_order
@@ -145,6 +146,7 @@ def _second_order_summary(result: RelaxResult) -> SecondOrderSummary | None:
         operations_before=symmetrisation.order,
         operations_after=record.operations_after,
         hessian_source=record.hessian_source,
+        stalled_after=record.stalled_after,
         n_hessian_evaluations=record.n_hessian_evaluations,
         lowest_curvature=record.lowest_curvature,
         followed=[FollowedModeEntry(**vars(mode)) for mode in record.followed],

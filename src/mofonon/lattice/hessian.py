@@ -41,6 +41,51 @@ class Probe:
     directions: Floats
 
 
+#: Differences are made when no force is larger than this (eV/A): far from the minimum, as
+#: with the short C-H bonds of X-ray structures, they say little about it.
+DIFFERENCES_BELOW = 0.1
+
+#: Evaluations that differences may take as soon as forces are small.
+CHEAP = 45
+
+#: Evaluations with the model Hessian after which cheap ones are made though forces are not.
+MOST_MODEL_EVALUATIONS = 30
+
+
+class DifferencePlan:
+    """When finite differences replace a model Hessian.
+
+    Cheap ones at once where forces are small. Dear ones when the model has had as many
+    evaluations near the minimum as they take beyond the cheap: at worst about twice what
+    the better of the two ways would have taken.
+
+    Parameters
+    ----------
+    probes : list of Probe
+        What the differences are made of.
+    """
+
+    def __init__(self, probes: list[Probe]) -> None:
+        self.cost = count_probes(probes)
+        self._near_since: int | None = None
+
+    def is_due(self, force: float, n_evaluations: int) -> bool:
+        """Whether to make them now.
+
+        Parameters
+        ----------
+        force : float
+            Largest force (eV/A).
+        n_evaluations : int
+            Evaluations so far.
+        """
+        if self._near_since is None and force < DIFFERENCES_BELOW:
+            self._near_since = n_evaluations
+        if self._near_since is None:
+            return self.cost <= CHEAP and n_evaluations > MOST_MODEL_EVALUATIONS
+        return n_evaluations - self._near_since >= max(self.cost - CHEAP, 0)
+
+
 def plan_probes(actions: SymmetryActions, strains: Floats) -> list[Probe]:
     """Choose the displacements and strains that determine a Hessian.
 

@@ -13,19 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
-from ase.geometry.minkowski_reduction import minkowski_reduce
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
 
 from mofonon.dynamics import draw_velocities, kinetic_temperature
-from mofonon.errors import SettingsError
+from mofonon.lattice.commensurate_cells import supercell_of
 from mofonon.lattice.mesh import dynamical_matrix, gamma_modes, signed_sqrt
 from mofonon.lattice.phonons import to_atoms
 
@@ -125,43 +123,6 @@ def find_instability(phonon: Phonopy, threshold: float = 1e-4) -> Instability | 
     return found
 
 
-def commensurate_matrix(q: Floats, cell: Floats, largest: int = 16) -> Integers:
-    """Smallest supercell in which a q-point is periodic.
-
-    Parameters
-    ----------
-    q : ndarray, shape (3,)
-        Rational q-point (reduced coordinates).
-    cell : ndarray, shape (3, 3)
-        Cell vectors in rows (A); the supercell found has short vectors.
-    largest : int
-        Largest multiple of the cell that is tried.
-
-    Returns
-    -------
-    ndarray, shape (3, 3)
-        Integers; supercell vectors in rows are ``matrix @ cell``.
-
-    Raises
-    ------
-    SettingsError
-        When no supercell up to ``largest`` holds the q-point.
-    """
-    for determinant in range(1, largest + 1):
-        for a in (n for n in range(1, determinant + 1) if determinant % n == 0):
-            rest = determinant // a
-            for d in (n for n in range(1, rest + 1) if rest % n == 0):
-                f = rest // d
-                for b, c, e in product(range(d), range(f), range(f)):
-                    matrix = np.array([[a, b, c], [0, d, e], [0, 0, f]])
-                    if np.allclose(matrix @ q, np.rint(matrix @ q), atol=1e-8):
-                        return _short_vectors(matrix, cell)
-    raise SettingsError(
-        f"no supercell of up to {largest} cells holds q = {np.round(q, 4).tolist()}",
-        "use a supercell with smaller multiples",
-    )
-
-
 def mode_patterns(
     phonon: Phonopy, instability: Instability, matrix: Integers
 ) -> tuple[Atoms, list[Floats]]:
@@ -187,7 +148,7 @@ def mode_patterns(
         Real patterns whose largest atomic displacement is 1.
     """
     unit = to_atoms(phonon.primitive)
-    atoms, index, positions = _supercell(unit, matrix)
+    atoms, index, positions = supercell_of(unit, matrix)
     phases = np.exp(2j * np.pi * positions @ instability.q)
     masses = np.sqrt(phonon.primitive.masses)[index]
     basis = [
@@ -384,32 +345,3 @@ def _real_pattern(complex_pattern: NDArray[np.complex128]) -> Floats:
     phase = np.exp(-0.5j * np.angle(np.sum(complex_pattern**2)))
     real: Floats = np.real(complex_pattern * phase)
     return real / np.linalg.norm(real)
-
-
-def _supercell(unit: Atoms, matrix: Integers) -> tuple[Atoms, Integers, Floats]:
-    """Supercell, the unit-cell atom of each of its atoms, and positions in unit cells."""
-    inverse = np.linalg.inv(matrix)
-    corners = np.array(list(product((0, 1), repeat=3))) @ matrix
-    ranges = [
-        range(low, high + 1) for low, high in zip(corners.min(0), corners.max(0), strict=True)
-    ]
-    points = np.array(list(product(*ranges)))
-    fractions = points @ inverse
-    inside = points[((fractions > -1e-9) & (fractions < 1 - 1e-9)).all(axis=1)]
-    index = np.repeat(np.arange(len(unit)), len(inside))
-    positions = unit.get_scaled_positions(wrap=False)[index] + np.tile(inside, (len(unit), 1))
-    atoms = Atoms(
-        np.array(unit.get_chemical_symbols())[index],
-        cell=matrix @ unit.cell.array,
-        positions=positions @ unit.cell.array,
-        pbc=True,
-    )
-    return atoms, index, positions
-
-
-def _short_vectors(matrix: Integers, cell: Floats) -> Integers:
-    if np.array_equal(matrix, np.eye(3)):
-        return matrix
-    _, operation = minkowski_reduce(matrix @ cell)
-    reduced = np.rint(operation @ matrix).astype(np.int64)
-    return reduced if np.linalg.det(reduced) > 0 else -reduced

@@ -33,12 +33,22 @@ from mofonon.lattice.following import (
     follow_mode,
     lowest_modes,
 )
-from mofonon.lattice.hessian import count_probes, finite_difference_hessian, plan_probes
+from mofonon.lattice.hessian import (
+    DifferencePlan,
+    count_probes,
+    finite_difference_hessian,
+    plan_probes,
+)
 from mofonon.lattice.joint_coordinates import JointCoordinates
 from mofonon.lattice.model_hessian import model_hessian
 from mofonon.lattice.settings import SymmetryMode
 from mofonon.lattice.symmetry_actions import SymmetryActions, find_actions
-from mofonon.lattice.trust_region import trust_region_step, update_hessian
+from mofonon.lattice.trust_region import (
+    FIRST_RADIUS,
+    TrustRadius,
+    trust_region_step,
+    update_hessian,
+)
 
 Floats = NDArray[np.float64]
 
@@ -49,24 +59,15 @@ HessianSource = Literal["finite-difference", "model"]
 #: Displacements and strains of the finite differences (A).
 HESSIAN_STEP = 1e-3
 
-#: Largest displacement of an atom in a step, at the start, at most and at least (A).
-FIRST_RADIUS, LARGEST_RADIUS, SMALLEST_RADIUS = 0.1, 0.4, 1e-4
-
-#: The finite differences are made when no force is larger than this (eV/A): far from the
-#: minimum, as with the short C-H bonds of X-ray structures, they say little about it.
-DIFFERENCES_BELOW = 0.1
-
-#: Steps with the model Hessian after which they are made anyway.
-MOST_MODEL_STEPS = 30
-
 #: Largest displacement of an atom by which a negative curvature is checked (A).
 CHECK_STEP = 0.01
 
 #: A mode of negative curvature is followed when no force is larger than this (eV/A).
 FOLLOW_BELOW = 0.02
 
-#: Changes of the energy below this, relative to it, are lost in rounding.
-_ROUNDING = 1e-12
+#: Changes of the energy below this, relative to it, are taken from the gradients: rounding
+#: (of single precision too) leaves little of them.
+_ROUNDING = 1e-7
 
 _COLUMNS = (
     ("step", 5),
@@ -111,6 +112,9 @@ class TrustRegionNewton(Optimizer):
         :attr:`hessian` gives it.
     radius : float
         Trust radius at the start: largest displacement of an atom in a step (A).
+    know_modes : bool
+        Do not end before the differences were made, however dear: symmetry may hide a
+        saddle point.
 
     Attributes
     ----------
@@ -132,13 +136,15 @@ class TrustRegionNewton(Optimizer):
         symmetry: SymmetryMode = "follow",
         hessian: HessianSource | Floats = "finite-difference",
         radius: float = FIRST_RADIUS,
+        know_modes: bool = False,
         **keywords: Any,
     ) -> None:
         self.coordinates = JointCoordinates.of(atoms)
         self.symmetry = symmetry
         self.hessian: Floats | None = None if isinstance(hessian, str) else np.array(hessian)
         self.source = hessian if isinstance(hessian, str) else "given"
-        self.radius = radius
+        self.trust = TrustRadius(radius)
+        self.know_modes = know_modes
         self.n_evaluations = 0
         self.n_hessian_evaluations = 0
         self.followed: list[FollowedMode] = []
@@ -147,11 +153,11 @@ class TrustRegionNewton(Optimizer):
         self._point: Point | None = None
         self._best: Point | None = None
         self._basis: Floats | None = None
-        self._predicted = 0.0
-        self._ratio: float | None = None
         self._full = self.coordinates.basis(self.actions)
         self._negative: NegativeMode | None = None
         self._modes_known = False
+        self._plan: DifferencePlan | None = None
+        self._due = False
         super().__init__(atoms, restart, cast("Any", logfile), trajectory, **keywords)
 
     def read(self) -> None:
@@ -185,13 +191,17 @@ class TrustRegionNewton(Optimizer):
         here, basis = self._here(), self._basis_now()
         hessian = basis.T @ self._hessian_now() @ basis
         slopes = basis.T @ here.gradient.ravel()
-        step, self._predicted, _ = trust_region_step(hessian, slopes, basis, self.radius)
+        step, predicted, _ = trust_region_step(hessian, slopes, basis, self.trust.radius)
+        self.trust.predicted = predicted
         self.optimizable.set_x(self.coordinates.x(here.rows + step.reshape(-1, 3)))
         self.dump({"hessian": self._hessian_now()})
 
     def gradient_converged(self, gradient: Floats) -> bool:
         """Whether forces are small and no mode of negative curvature is left to follow."""
         if not self.optimizable.converged(gradient, self.fmax):
+            return False
+        if self.source == "finite-difference" and self.know_modes and not self._differences():
+            self._due = True
             return False
         if self.symmetry != "follow" or self.source == "model":
             return True
@@ -221,8 +231,8 @@ class TrustRegionNewton(Optimizer):
             f"{self.optimizable.gradient_norm(gradient):.2e}",
             "" if pressure is None else f"{pressure:.2e}",
             "" if self.lowest is None else f"{self.lowest:.4f}",
-            f"{self.radius:.4f}",
-            "" if self._ratio is None else f"{self._ratio:.3f}",
+            f"{self.trust.radius:.4f}",
+            "" if self.trust.ratio is None else f"{self.trust.ratio:.3f}",
         )
         line = "".join(
             f"{entry:>{width}}" for entry, (_, width) in zip(entries, _COLUMNS, strict=True)
@@ -273,19 +283,28 @@ class TrustRegionNewton(Optimizer):
             length = coordinates.length if coordinates.has_strain_rows else None
             self.hessian = model_hessian(coordinates.atoms, length)
 
+    def go_back(self) -> None:
+        """Put the target at the lowest point."""
+        if self._best is not None:
+            self._evaluate(self._best.rows)
+
+    def _differences(self) -> bool:
+        """Whether the differences were made, or there is nothing to make them of."""
+        return bool(self.n_hessian_evaluations) or not self._full.shape[1]
+
     def _wants_differences(self) -> bool:
-        nothing_free = not self._full.shape[1]
-        if self.source != "finite-difference" or self.n_hessian_evaluations or nothing_free:
+        if self.source != "finite-difference" or self._differences():
             return False
-        return (
-            self._largest(self._here().gradient) < DIFFERENCES_BELOW
-            or self.nsteps >= MOST_MODEL_STEPS
-        )
+        if self._plan is None:
+            probes = plan_probes(self.actions, self.coordinates.strains)
+            self._plan = DifferencePlan(probes)
+        here = self._here().gradient
+        return self._due or self._plan.is_due(self._largest(here), self.n_evaluations)
 
     def _take_differences(self) -> None:
         """Replace the model by the Hessian of the potential here."""
         point, strains = self._here(), self.coordinates.strains
-        probes = plan_probes(self.actions, strains)
+        probes = plan_probes(self.actions, strains)  # operations may have gone since
         self.n_hessian_evaluations = count_probes(probes)
         hessian = finite_difference_hessian(
             lambda rows: self._evaluate(rows).gradient,
@@ -329,16 +348,10 @@ class TrustRegionNewton(Optimizer):
         self.hessian = update_hessian(self._hessian_now(), step, change)
         length = float(np.linalg.norm(step.reshape(-1, 3), axis=1).max())
         actual = point.energy - best.energy
-        if abs(self._predicted) < _ROUNDING * abs(best.energy):
-            self._ratio = None
-            self._best = point
-            return
-        self._ratio = actual / self._predicted
-        if self._ratio < 0.25:
-            self.radius = max(0.5 * length, SMALLEST_RADIUS)
-        elif self._ratio > 0.75 and length > 0.8 * self.radius:
-            self.radius = min(2 * self.radius, LARGEST_RADIUS)
-        if actual < 0:
+        if abs(self.trust.predicted) < _ROUNDING * abs(best.energy):
+            middle = (point.gradient + best.gradient) / 2
+            actual = float(np.sum((point.rows - best.rows) * middle))
+        if self.trust.judge(actual, length):
             self._best = point
 
     def _is_model(self) -> bool:
@@ -395,7 +408,7 @@ class TrustRegionNewton(Optimizer):
                 (after.rows - before.rows).ravel(),
                 (after.gradient - before.gradient).ravel(),
             )
-        self.radius = FIRST_RADIUS
+        self.trust = TrustRadius()
         self._point = self._best
         self._modes_known = False
         self._look_at_modes()

@@ -12,11 +12,13 @@ from phonopy import Phonopy
 from pymatgen.core import Structure
 
 from mofonon.errors import ImaginaryModesError
+from mofonon.lattice.carried_hessian import CarriedHessian
+from mofonon.lattice.commensurate_cells import commensurate_matrix
 from mofonon.lattice.documents import to_structure
+from mofonon.lattice.folded_hessian import perturbed_hessian
 from mofonon.lattice.imaginary import (
     AmplitudeScan,
     Instability,
-    commensurate_matrix,
     find_instability,
     heat,
     leading_atoms,
@@ -49,6 +51,8 @@ class Perturbation:
         Its frequency (THz).
     scan_amplitudes, scan_energies : list of float
         Points of the energy scan (A, eV).
+    hessian : CarriedHessian or None
+        Of the structure before, in the cell of the perturbed one: relaxations begin with it.
     """
 
     structure: Structure
@@ -57,6 +61,7 @@ class Perturbation:
     mode_frequency: float | None = None
     scan_amplitudes: list[float] = field(default_factory=list)
     scan_energies: list[float] = field(default_factory=list)
+    hessian: CarriedHessian | None = field(default=None, repr=False)
 
 
 def perturb(
@@ -113,7 +118,8 @@ def perturb(
             fixed=fixed,
         )
     largest = float(np.linalg.norm(moved.positions - atoms.positions, axis=1).max())
-    return Perturbation(to_structure(moved), largest)
+    hessian = perturbed_hessian(phonon, np.eye(3, dtype=np.int64))
+    return Perturbation(to_structure(moved), largest, hessian=hessian)
 
 
 def map_mode(phonon: Phonopy, calculator: BaseCalculator, threshold: float) -> Perturbation:
@@ -157,6 +163,7 @@ def map_mode(phonon: Phonopy, calculator: BaseCalculator, threshold: float) -> P
         instability.frequency,
         scan.amplitudes,
         scan.energies,
+        perturbed_hessian(phonon, matrix, patterns[lowest]),
     )
 
 

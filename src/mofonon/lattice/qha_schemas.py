@@ -56,7 +56,7 @@ class QhaSettings(BaseModel):
         2000, ge=1, description="Optimizer steps at each volume before giving up."
     )
     method: RelaxMethod = Field(
-        "lbfgs", description="Optimizer at each volume, as of RelaxSettings."
+        "auto", description="Optimizer at each volume, as of RelaxSettings."
     )
     symmetry: SymmetryMode = Field(
         "follow", description="What newton makes of symmetry, as of RelaxSettings."

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
@@ -20,12 +21,18 @@ from numpy.typing import NDArray
 from mofonon import progress
 from mofonon.errors import PotentialError, RelaxationNotConverged, SettingsError
 from mofonon.lattice.second_order import (
-    MOST_DEGREES,
     SecondOrderRecord,
     WarmStart,
+    choose_optimizer,
     relax_second_order,
 )
-from mofonon.lattice.settings import CellFreedom, RelaxMethod, RelaxSettings, SymmetryMode
+from mofonon.lattice.settings import (
+    CellFreedom,
+    Optimizer,
+    RelaxMethod,
+    RelaxSettings,
+    SymmetryMode,
+)
 from mofonon.potentials import LoggedCalculator, PotentialSpec, make_calculator
 
 logger = logging.getLogger(__name__)
@@ -56,6 +63,8 @@ class RelaxResult:
         Wall time.
     history : ndarray, shape (n_steps, 2)
         Energy (eV) and fmax (eV/A) of each step.
+    method : str
+        Optimizer that was used.
     second_order : SecondOrderRecord or None
         Symmetry, Hessian and modes followed, of the method ``newton``.
     """
@@ -69,6 +78,7 @@ class RelaxResult:
     fmax: float
     seconds: float
     history: NDArray[np.float64] = field(repr=False)
+    method: Optimizer = "lbfgs"
     second_order: SecondOrderRecord | None = field(default=None, repr=False)
 
     @property
@@ -89,7 +99,7 @@ def relax(
     *,
     cell: CellFreedom = "free",
     max_steps: int = 2000,
-    method: RelaxMethod = "lbfgs",
+    method: RelaxMethod = "auto",
     symmetry: SymmetryMode = "follow",
     symmetry_tolerance: float = 0.1,
     start: WarmStart | None = None,
@@ -112,7 +122,8 @@ def relax(
     max_steps : int
         Steps before giving up.
     method : str
-        Optimizer: ``newton``, ``lbfgs`` or ``precon-lbfgs``.
+        Optimizer: ``newton``, ``lbfgs`` or ``precon-lbfgs``; ``auto`` chooses by the
+        structure (:func:`~mofonon.lattice.second_order.choose_optimizer`).
     symmetry : str
         Of ``newton``: ``follow`` modes of negative curvature to lower symmetry, ``keep`` the
         symmetry, or ``none``.
@@ -129,6 +140,11 @@ def relax(
         When ``max_steps`` do not suffice or the energy is no longer finite.
     PotentialError
         When the cell is to be relaxed and the potential has no stress.
+
+    Notes
+    -----
+    Where steps of ``newton`` do not go down any more, as with the rounding of single
+    precision, L-BFGS goes on from the lowest point; the record says so.
 
     References
     ----------
@@ -155,8 +171,8 @@ def relax(
             "relax", calculator.n_evaluations - before, detail=f"fmax {residual:.1e} eV/A"
         )
 
-    record = None
-    if method == "newton" and 3 * len(atoms) <= MOST_DEGREES:
+    optimizer, record = choose_optimizer(atoms, method), None
+    if optimizer == "newton":
 
         def make_target(of: Atoms) -> Atoms | FrechetCellFilter:
             return _target(of, settings)
@@ -164,9 +180,12 @@ def relax(
         converged, record = relax_second_order(
             system, settings, make_target, follow, start, logfile
         )
+        if record.stalled_after is not None:
+            logger.warning("newton went no lower after %d steps: L-BFGS", record.stalled_after)
+            left = max(max_steps - record.stalled_after, 0)
+            converged = lbfgs(_target(system, settings), fmax, left, follow)
     else:
-        minimize = _MINIMIZERS["lbfgs" if method == "lbfgs" else "precon-lbfgs"]
-        converged = minimize(_target(system, settings), fmax, max_steps, follow)
+        converged = _MINIMIZERS[optimizer](_target(system, settings), fmax, max_steps, follow)
     n_evaluations = calculator.n_evaluations - before
     if not converged:
         raise RelaxationNotConverged(
@@ -185,6 +204,7 @@ def relax(
         fmax=history[-1][1],
         seconds=time.perf_counter() - began,
         history=np.array(history),
+        method=optimizer,
         second_order=record,
     )
 
@@ -228,7 +248,7 @@ def precon_lbfgs(
         optimizer: Any = PreconLBFGS(
             cast("Atoms", target), precon=Exp(), logfile=cast("str", None)
         )
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet("ase.utils.linesearcharmijo"):
             warnings.simplefilter("ignore")
             optimizer.smax = fmax  # ASE sets it in run() only
             for _ in optimizer.irun(fmax=fmax, steps=max_steps):
@@ -243,6 +263,17 @@ def precon_lbfgs(
     except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
         logger.info("PreconLBFGS ended: %s; plain L-BFGS goes on", error)
     return lbfgs(target, fmax, max(max_steps - steps, 0), follow)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a logger from printing what is handled here."""
+    log = logging.getLogger(name)
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 _MINIMIZERS: dict[str, Minimizer] = {"lbfgs": lbfgs, "precon-lbfgs": precon_lbfgs}

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from pymatgen.core import Structure
 
 from mofonon.arrays import EncodedArray
-from mofonon.lattice.settings import PhononSettings, RelaxSettings
+from mofonon.lattice.settings import Optimizer, PhononSettings, RelaxSettings
 from mofonon.potentials import PotentialDescription
 from mofonon.provenance import utc_now
 
@@ -85,6 +85,11 @@ class SecondOrderSummary(BaseModel):
     )
     operations_after: int = Field(description="Operations left at the end.")
     hessian_source: str = Field(description="finite-difference, model, or given.")
+    stalled_after: int | None = Field(
+        None,
+        description="Steps after which none went down any more and L-BFGS went on; None where "
+        "that did not happen.",
+    )
     n_hessian_evaluations: int = Field(description="Evaluations for finite differences.")
     lowest_curvature: float | None = Field(
         None,
@@ -117,6 +122,9 @@ class RelaxSummary(BaseModel):
     n_force_evaluations: int = Field(description="Force evaluations that the method took.")
     seconds: float = Field(description="Wall time (s).")
     settings: RelaxSettings = Field(description="Settings of the relaxation.")
+    method: Optimizer | None = Field(
+        None, description="Optimizer that was used: what auto chose, or the one asked for."
+    )
     second_order: SecondOrderSummary | None = Field(
         None, description="Symmetry, Hessian and modes followed, of the method newton."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -17,9 +18,11 @@ from mofonon.lattice.carried_hessian import MOST_ATOMS, CarriedHessian, follow_s
 from mofonon.lattice.documents import to_structure
 from mofonon.lattice.following import FollowedMode
 from mofonon.lattice.newton import HessianSource, TrustRegionNewton, hessian_cost
-from mofonon.lattice.settings import RelaxSettings
+from mofonon.lattice.settings import Optimizer, RelaxMethod, RelaxSettings
 from mofonon.lattice.symmetry_actions import EXACT, find_actions
 from mofonon.structures import average_over_operations
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 
@@ -30,10 +33,35 @@ TOLERANCES = (0.1, 0.03, 0.01, 1e-3, EXACT)
 ROUNDING = 1e-4
 
 #: Finite-difference Hessians that take more evaluations than this are too dear.
-MOST_DIFFERENCES = 45
+MOST_DIFFERENCES = 110
+
+#: Late ones, where the model Hessian does not get there, may take more.
+MOST_LATE_DIFFERENCES = 200
 
 #: Dense matrices of more degrees of freedom than this are too dear.
 MOST_DEGREES = 3000
+
+
+def choose_optimizer(atoms: Atoms, method: RelaxMethod) -> Optimizer:
+    """Choose the optimizer of ``auto``: newton where its matrices are affordable.
+
+    Without symmetry newton starts from a model Hessian, which takes fewer evaluations than
+    preconditioned L-BFGS (docs/performance.md); that takes over where dense matrices of all
+    degrees of freedom are too dear.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        The structure.
+    method : str
+        A method; all but ``auto`` are what they say, ``newton`` of too many atoms excepted.
+    """
+    if method == "lbfgs" or method == "precon-lbfgs":  # noqa: PLR1714 - narrows the type
+        return method
+    if 3 * len(atoms) <= MOST_DEGREES:
+        return "newton"
+    logger.info("%d atoms are too many for second-order steps: precon-lbfgs", len(atoms))
+    return "precon-lbfgs"
 
 
 @dataclass(frozen=True)
@@ -103,6 +131,8 @@ class SecondOrderRecord:
         Modes that were followed, or found to be false negatives.
     hessian : CarriedHessian or None
         To start others from; None for structures too large.
+    stalled_after : int or None
+        Steps after which none went down any more; None where that did not happen.
     """
 
     symmetrisation: Symmetrisation
@@ -112,6 +142,7 @@ class SecondOrderRecord:
     operations_after: int
     followed: list[FollowedMode]
     hessian: CarriedHessian | None = field(repr=False)
+    stalled_after: int | None = None
 
 
 def relax_second_order(
@@ -156,6 +187,8 @@ def relax_second_order(
         logfile=logfile,
         symmetry=settings.symmetry,
         hessian=_first_hessian(target, start),
+        # moved onto symmetry, so that a saddle point may hide in it
+        know_modes=symmetrisation.energy_change is not None,
     )
     converged = False
     for done in optimizer.irun(fmax=settings.fmax, steps=settings.max_steps):
@@ -164,7 +197,10 @@ def relax_second_order(
         converged = bool(done) and bool(np.isfinite(residual))
         if not np.isfinite(residual):
             break
-    return converged, _record(optimizer, symmetrisation)
+        if optimizer.trust.stalled and not converged:
+            optimizer.go_back()
+            break
+    return converged, _record(optimizer, symmetrisation, converged=converged)
 
 
 def symmetrise(
@@ -241,10 +277,12 @@ def _first_hessian(target: Any, start: WarmStart | None) -> HessianSource | Floa
         from mofonon.lattice.joint_coordinates import JointCoordinates
 
         return start.hessian.over(JointCoordinates.of(target))
-    return "finite-difference" if hessian_cost(target) <= MOST_DIFFERENCES else "model"
+    return "finite-difference" if hessian_cost(target) <= MOST_LATE_DIFFERENCES else "model"
 
 
-def _record(optimizer: TrustRegionNewton, symmetrisation: Symmetrisation) -> SecondOrderRecord:
+def _record(
+    optimizer: TrustRegionNewton, symmetrisation: Symmetrisation, *, converged: bool
+) -> SecondOrderRecord:
     source = optimizer.source
     if source == "finite-difference" and not optimizer.n_hessian_evaluations:
         source = "model"
@@ -252,6 +290,7 @@ def _record(optimizer: TrustRegionNewton, symmetrisation: Symmetrisation) -> Sec
     if optimizer.hessian is not None and len(optimizer.coordinates.atoms) <= MOST_ATOMS:
         carried = CarriedHessian.of(optimizer.hessian, optimizer.coordinates)
     return SecondOrderRecord(
+        stalled_after=optimizer.nsteps if optimizer.trust.stalled and not converged else None,
         symmetrisation=symmetrisation,
         hessian_source=source,
         n_hessian_evaluations=optimizer.n_hessian_evaluations,

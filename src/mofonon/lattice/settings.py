@@ -26,7 +26,10 @@ CellFreedom = Literal["free", "fixed-volume", "fixed"]
 
 
 #: Optimizers: second-order steps (newton), ASE's L-BFGS, ASE's preconditioned L-BFGS.
-RelaxMethod = Literal["newton", "lbfgs", "precon-lbfgs"]
+Optimizer = Literal["newton", "lbfgs", "precon-lbfgs"]
+
+#: An optimizer, or the choice by the structure (auto).
+RelaxMethod = Literal["auto", "newton", "lbfgs", "precon-lbfgs"]
 
 #: What is made of symmetry: negative modes are followed out of it, it is kept, or it is not
 #: looked at.
@@ -39,9 +42,10 @@ class RelaxSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: RelaxMethod = Field(
-        "lbfgs",
-        description="Optimizer: newton (second-order steps with the Hessian of all modes), "
-        "lbfgs (the paper's), precon-lbfgs (L-BFGS with ASE's Exp preconditioner).",
+        "auto",
+        description="Optimizer: auto (newton up to 1000 atoms, precon-lbfgs above), newton "
+        "(second-order steps with the Hessian of all modes), lbfgs (the paper's), "
+        "precon-lbfgs (L-BFGS with ASE's Exp preconditioner).",
     )
     symmetry: SymmetryMode = Field(
         "follow",

@@ -19,6 +19,7 @@ from mofonon.lattice.jobs import logged_calculator, relax_and_compute_phonons
 from mofonon.lattice.perturb import Perturbation, perturb, scaled_settings
 from mofonon.lattice.phonons import to_phonopy_atoms
 from mofonon.lattice.schemas import PhononDoc
+from mofonon.lattice.second_order import WarmStart
 from mofonon.lattice.settings import PhononSettings, RelaxSettings
 from mofonon.lattice.stabilize_schemas import (
     Attempt,
@@ -168,7 +169,11 @@ def attempt_phonons(
             base.settings, base.structure.lattice.matrix, found.structure.lattice.matrix
         )
         doc = relax_and_compute_phonons(
-            found.structure, options.potential, phonons, options.relax
+            found.structure,
+            options.potential,
+            phonons,
+            options.relax,
+            None if found.hessian is None else WarmStart(found.hessian),
         )
     except MofononError as error:
         seconds = time.perf_counter() - start

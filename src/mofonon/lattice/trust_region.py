@@ -2,13 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+#: Largest displacement of an atom in a step, at the start, at most and at least (A).
+FIRST_RADIUS, LARGEST_RADIUS, SMALLEST_RADIUS = 0.1, 0.4, 1e-4
+
+#: Steps in a row that did not go down after which nothing will.
+MOST_REJECTED = 15
+
 #: Halvings of the interval in which the level shift is sought.
 _BISECTIONS = 60
+
+
+@dataclass
+class TrustRadius:
+    """How long steps may be, from how well the last ones were predicted.
+
+    Attributes
+    ----------
+    radius : float
+        Largest displacement of an atom in a step (A).
+    predicted : float
+        Change of the energy that was predicted for the last step (eV).
+    ratio : float or None
+        Actual over predicted change of the last step; None before the first.
+    n_rejected : int
+        Steps in a row that did not go down.
+    """
+
+    radius: float = FIRST_RADIUS
+    predicted: float = 0.0
+    ratio: float | None = None
+    n_rejected: int = 0
+
+    @property
+    def stalled(self) -> bool:
+        """Whether steps do not go down any more, however short."""
+        return self.n_rejected >= MOST_REJECTED
+
+    def judge(self, actual: float, length: float) -> bool:
+        """Adapt the radius; say whether the step is taken.
+
+        Parameters
+        ----------
+        actual : float
+            Change of the energy (eV).
+        length : float
+            Largest displacement of an atom in the step (A).
+        """
+        self.ratio = actual / self.predicted if self.predicted else None
+        if self.ratio is not None and self.ratio < 0.25:
+            self.radius = max(0.5 * length, SMALLEST_RADIUS)
+        elif self.ratio is not None and self.ratio > 0.75 and length > 0.8 * self.radius:
+            self.radius = min(2 * self.radius, LARGEST_RADIUS)
+        taken = actual < 0 or self.ratio is None
+        self.n_rejected = 0 if taken else self.n_rejected + 1
+        return taken
 
 
 def trust_region_step(

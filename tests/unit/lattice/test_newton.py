@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from mofonon.errors import RelaxationNotConverged
 from mofonon.lattice.following import NegativeMode, directions
+from mofonon.lattice.hessian import DifferencePlan, plan_probes
 from mofonon.lattice.newton import TrustRegionNewton
 from mofonon.lattice.relax import relax
-from mofonon.lattice.symmetry_actions import find_actions
+from mofonon.lattice.second_order import choose_optimizer
+from mofonon.lattice.symmetry_actions import SymmetryActions, find_actions
 from mofonon.lattice.trust_region import rational_shift, trust_region_step, update_hessian
 from mofonon.potentials import EvaluationLog, LoggedCalculator
 
@@ -35,7 +37,7 @@ def _alloy():
 @pytest.mark.parametrize("symmetry", ["follow", "keep", "none"])
 def test_the_minimum_is_that_of_lbfgs(cell, symmetry):
     atoms = _alloy()
-    expected = relax(atoms, EMT(), 1e-7, cell=cell)
+    expected = relax(atoms, EMT(), 1e-7, cell=cell, method="lbfgs")
     found = relax(atoms, EMT(), 1e-7, cell=cell, method="newton", symmetry=symmetry)
     assert np.isclose(found.energy, expected.energy, atol=4e-8)
     assert np.allclose(found.atoms.cell.cellpar(), expected.atoms.cell.cellpar(), atol=1e-4)
@@ -228,16 +230,64 @@ def test_a_potential_without_the_symmetry_of_the_crystal():
     assert np.allclose(moves - moves.mean(axis=0), 0, atol=1e-6)
 
 
-def test_no_symmetry_and_too_many_atoms_start_from_a_model():
-    atoms = bulk("Cu", cubic=True, a=3.65).repeat((2, 2, 1))
+def _disordered(repetitions):
+    atoms = bulk("Cu", cubic=True, a=3.65).repeat(repetitions)
     atoms.numbers[[0, 5, 11]] = 47
     atoms.rattle(0.1, seed=4)
-    expected = relax(atoms, EMT(), 1e-6)
-    found = relax(atoms, EMT(), 1e-6, method="newton")
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("repetitions", "fmax", "source"),
+    [((2, 2, 1), 1e-6, "finite-difference"), ((3, 3, 2), 1e-4, "model")],
+)
+def test_no_symmetry_starts_from_a_model(repetitions, fmax, source):
+    """Differences come late where they are dear, and never where they are too dear."""
+    atoms = _disordered(repetitions)
+    cell = "free" if fmax < 1e-5 else "fixed"
+    expected = relax(atoms, EMT(), fmax, cell=cell, method="lbfgs")
+    found = relax(atoms, EMT(), fmax, cell=cell)
+    assert found.method == "newton"
     assert found.second_order is not None
-    assert found.second_order.hessian_source == "model"
-    assert found.second_order.lowest_curvature is None
-    assert np.isclose(found.energy, expected.energy, atol=1e-7)
+    assert found.second_order.hessian_source == source
+    assert (found.second_order.lowest_curvature is None) == (source == "model")
+    assert np.isclose(found.energy, expected.energy, atol=1e-6)
+    assert found.n_force_evaluations <= 1.2 * expected.n_force_evaluations
+
+
+def test_differences_are_due_when_the_model_has_had_as_much():
+    plan = DifferencePlan(plan_probes(SymmetryActions.trivial(20), np.zeros((0, 3, 3))))
+    assert plan.cost == 60
+    assert not plan.is_due(1.0, 40)  # far from the minimum, and dear
+    assert not plan.is_due(0.01, 50)
+    assert not plan.is_due(0.01, 64)
+    assert plan.is_due(0.01, 65)
+
+
+def test_too_many_atoms_take_preconditioned_lbfgs():
+    atoms = Atoms("H1001", positions=np.zeros((1001, 3)))
+    assert choose_optimizer(atoms, "auto") == "precon-lbfgs"
+    assert choose_optimizer(atoms[:1000], "auto") == "newton"
+    assert choose_optimizer(atoms[:10], "lbfgs") == "lbfgs"
+
+
+class Stepped(EMT):
+    """EMT with energies rounded and forces of another sign than the energy goes down.
+
+    As bad as an inconsistent potential can be: no step of newton goes down.
+    """
+
+    def calculate(self, *arguments, **keywords):
+        super().calculate(*arguments, **keywords)
+        self.results["energy"] = -self.results["energy"]
+
+
+def test_where_newton_goes_no_lower_lbfgs_goes_on():
+    result = relax(_alloy(), Stepped(), 1e-6, cell="fixed", symmetry="none")
+    assert result.second_order is not None
+    assert result.second_order.stalled_after is not None
+    expected = relax(_alloy(), EMT(), 1e-6, cell="fixed", method="lbfgs")
+    assert np.isclose(result.energy, -expected.energy, atol=1e-7)
 
 
 def test_energies_that_are_not_finite_end_it():
@@ -253,7 +303,7 @@ def test_energies_that_are_not_finite_end_it():
 
 
 def test_preconditioned_lbfgs():
-    expected = relax(_alloy(), EMT(), 1e-6)
+    expected = relax(_alloy(), EMT(), 1e-6, method="lbfgs")
     found = relax(_alloy(), EMT(), 1e-6, method="precon-lbfgs")
     assert np.isclose(found.energy, expected.energy, atol=1e-8)
 
@@ -268,7 +318,7 @@ def test_a_failed_line_search_is_continued_by_plain_lbfgs(monkeypatch):
 
     search = PreconLBFGS.line_search
     monkeypatch.setattr(PreconLBFGS, "line_search", fail)
-    expected = relax(_alloy(), EMT(), 1e-6)
+    expected = relax(_alloy(), EMT(), 1e-6, method="lbfgs")
     found = relax(_alloy(), EMT(), 1e-6, method="precon-lbfgs")
     assert found.converged
     assert np.isclose(found.energy, expected.energy, atol=1e-8)

@@ -35,6 +35,12 @@ def test_the_result_is_at_a_minimum_with_zero_stress():
     assert np.abs(check.get_stress()).max() * check.get_volume() / len(check) < 1e-6
     assert result.history[-1, 1] < 1e-6
     assert result.history[0, 0] > result.history[-1, 0]
+    assert len(result.history) <= result.n_force_evaluations
+
+
+def test_each_step_of_lbfgs_is_one_evaluation():
+    result = relax(bulk("Cu", "fcc", a=3.7, cubic=True), EMT(), 1e-4, method="lbfgs")
+    assert result.method == "lbfgs"
     assert len(result.history) == result.n_force_evaluations
 
 
