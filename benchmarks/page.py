@@ -6,7 +6,9 @@ from common import RESULTS, ROOT, table
 
 #: In the order of the page.
 ORDER = (
-    "relaxation",
+    "relaxation_demo",
+    "relaxation_chgnet",
+    "volumes",
     "phonons",
     "qha",
     "evaluation_cost",
@@ -32,12 +34,14 @@ def main() -> None:
     for name in found:
         content = json.loads((RESULTS / f"{name}.json").read_text())
         about = content["machine"]
+        stem = name.split("_")[0] if name.startswith("relaxation") else name
+        script = f"{stem}.py"
         packages = ", ".join(f"{key} {value}" for key, value in about["versions"].items())
         parts.append(
             f"## {content['title']}\n\n"
             f"{about['date']}, {about['processor']}, {about['cores']} cores, "
             f"{about['memory_gb']} GB, load {about['load']} at the end; Python "
-            f"{about['python']}, {packages}. `python benchmarks/{name}.py`\n"
+            f"{about['python']}, {packages}. `python benchmarks/{script}`\n"
         )
         parts += [
             f"{heading}\n\n{table(rows)}\n" for heading, rows in content["tables"].items()

@@ -7,6 +7,7 @@ import json
 import platform
 import resource
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,11 @@ _PACKAGES = (
 
 def software_versions() -> dict[str, str]:
     """Versions of Python and of the packages that make numbers."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

@@ -66,7 +66,8 @@ def describe_store(path: Path | str | None = None) -> str:
 def _embedded_store(folder: Path) -> JobStore:
     """SQLite through MontyDB: documents and arrays in one folder, several processes."""
     from jobflow import JobStore
-    from maggma.stores.mongolike import MontyStore
+
+    from mofonon.embedded_store import EmbeddedStore
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,8 +80,8 @@ def _embedded_store(folder: Path) -> JobStore:
             "give another folder with --store or MOFONON_STORE",
         ) from error
 
-    def collection(name: str, key: str) -> MontyStore:
-        return MontyStore(
+    def collection(name: str, key: str) -> EmbeddedStore:
+        return EmbeddedStore(
             name, database_path=str(folder), database_name="mofonon", storage="sqlite", key=key
         )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ Floats = NDArray[np.float64]
 
 #: Random directions tried for the best conditioned one.
 _TRIALS = 200
+
+#: Share of the best possible condition with which no better one is looked for.
+_WELL_CONDITIONED = 0.7
 
 
 @dataclass(frozen=True)
@@ -229,6 +233,14 @@ def _generic(group: Floats, dimension: int) -> Floats:
     dimension : int
         Dimension of the space.
     """
+    found = _generic_of(np.asarray(group, float).round(10).tobytes(), len(group), dimension)
+    return found.copy()
+
+
+@lru_cache(maxsize=512)
+def _generic_of(group_bytes: bytes, order: int, dimension: int) -> Floats:
+    """As :func:`_generic`; a crystal has few site groups, and asks for each several times."""
+    group = np.frombuffer(group_bytes).reshape(order, dimension, dimension)
     random = np.random.default_rng(7)
     best, quality = np.zeros((0, dimension)), 0.0
     for count in range(-(-dimension // len(group)), dimension + 1):
@@ -238,6 +250,8 @@ def _generic(group: Floats, dimension: int) -> Floats:
             lowest = np.linalg.svd(images, compute_uv=False)[-1] / np.sqrt(len(group))
             if lowest > quality and lowest > 0.1:
                 best, quality = trial, float(lowest)
+            if quality > _WELL_CONDITIONED * np.sqrt(count / dimension):
+                return best
         if quality > 0:
             return best
     return np.eye(dimension)

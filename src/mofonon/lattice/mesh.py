@@ -7,12 +7,14 @@ are there and are never kept.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from phonopy import Phonopy
+from phonopy.harmonic.dynamical_matrix import get_dynamical_matrices_at_qpoints
 from phonopy.phonon.mesh import MeshSymmetryFallbackWarning
 from phonopy.physical_units import get_physical_units
 from phonopy.structure.atoms import PhonopyAtoms
@@ -21,6 +23,9 @@ from mofonon import progress
 from mofonon.lattice.tetrahedron import Tetrahedra, distinct_tetrahedra
 
 Floats = NDArray[np.float64]
+
+#: Dynamical matrices held at a time (bytes).
+_STACK_BYTES = 32e6
 
 
 @dataclass(frozen=True)
@@ -125,10 +130,14 @@ def mesh_modes(phonon: Phonopy, mesh: tuple[int, int, int]) -> MeshModes:
     n_q, n_bands = len(grid.qpoints), 3 * len(phonon.primitive)
     frequencies = np.empty((n_q, n_bands))
     shares = np.empty((n_q, n_bands, len(elements)))
-    for index, (values, vectors) in enumerate(grid):
-        frequencies[index] = values
-        shares[index] = (np.abs(vectors) ** 2).T @ projector
-        progress.report("mesh", index + 1, n_q)
+    done = 0
+    for stack in dynamical_matrices(phonon, grid.qpoints):
+        rows = slice(done, done + len(stack))
+        values, vectors = np.linalg.eigh(stack)
+        frequencies[rows] = signed_sqrt(values)
+        shares[rows] = np.swapaxes(np.abs(vectors) ** 2, 1, 2) @ projector
+        done += len(stack)
+        progress.report("mesh", done, n_q)
     irreducible = np.searchsorted(grid.ir_grid_points, grid.grid_mapping_table)
     a, b, c = (int(n) for n in grid.mesh_numbers)
     return MeshModes(
@@ -184,6 +193,21 @@ def dynamical_matrix(phonon: Phonopy, q: tuple[float, float, float]) -> NDArray[
     matrix: Any = phonon.dynamical_matrix
     matrix.run(q)
     return np.asarray(matrix.dynamical_matrix)
+
+
+def dynamical_matrices(phonon: Phonopy, qpoints: Floats) -> Iterator[NDArray[np.complex128]]:
+    """Dynamical matrices at many q-points, in stacks of some megabytes.
+
+    Yields
+    ------
+    ndarray, shape (n_stack, 3 * n_atoms, 3 * n_atoms)
+        In the order of the q-points.
+    """
+    solver: Any = phonon.dynamical_matrix
+    count = max(1, int(_STACK_BYTES / (16 * (3 * len(phonon.primitive)) ** 2)))
+    for first in range(0, len(qpoints), count):
+        chosen = np.array(qpoints[first : first + count], dtype="double", order="C")
+        yield get_dynamical_matrices_at_qpoints(solver, chosen)
 
 
 def signed_sqrt(eigenvalues: Floats) -> Floats:
@@ -243,8 +267,8 @@ def _seekpath(
 
 
 def _frequencies(phonon: Phonopy, qpoints: Floats) -> Floats:
-    rows = [np.linalg.eigvalsh(dynamical_matrix(phonon, (q[0], q[1], q[2]))) for q in qpoints]
-    return signed_sqrt(np.array(rows))
+    stacks = dynamical_matrices(phonon, qpoints)
+    return signed_sqrt(np.concatenate([np.linalg.eigvalsh(stack) for stack in stacks]))
 
 
 def _label(name: str) -> str:
