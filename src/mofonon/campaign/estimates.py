@@ -22,7 +22,7 @@ from mofonon.lattice.settings import PhononSettings
 from mofonon.potentials import PotentialSpec
 
 #: Evaluations of a relaxation from the file and of one at a volume beside it (typical).
-RELAXATION, NEXT_VOLUME = 110, 40
+RELAXATION, NEXT_VOLUME = 60, 10
 #: Seconds of one force evaluation for each atom, one CPU core, float64 (MACE: measured with
 #: the medium architecture, 432 atoms; ase: unknown, taken as free).
 CPU_SECONDS_PER_ATOM = {

@@ -100,7 +100,7 @@ def test_the_plan_counts_what_is_then_computed(campaign, call):
     plan = call("campaign", "plan", path)
     assert call.evaluations == 0
     assert plan[0]["n_jobs"] == 2
-    assert plan[0]["n_evaluations"] == 110 + 1  # one displacement of fcc
+    assert plan[0]["n_evaluations"] == 60 + 1  # one displacement of fcc
     call("run", path)
     document = open_store().docs_store.query_one({"output.@class": "PhononDoc"})["output"]
     assert document["n_displacements"] == 1
