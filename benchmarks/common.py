@@ -21,6 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 STRUCTURES = ROOT / "src/mofonon/data/structures"
+MEDIUM = ROOT / "build/benchmarks/medium.model"
 
 #: One thread everywhere unless the caller chose otherwise: the fair figure is work, and
 #: machines share their cores.
@@ -66,6 +67,18 @@ def versions(packages: tuple[str, ...] = _PACKAGES) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def medium_model(path: Path = MEDIUM) -> Path:
+    """Random weights in the architecture of MACE-MP-0b medium: for cost, not for science."""
+    if not path.exists():
+        import torch
+
+        from support.mace_models import random_mace
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(random_mace(), path)
+    return path
 
 
 @dataclass

@@ -16,7 +16,16 @@ import statistics
 import sys
 from pathlib import Path
 
-from common import peak_memory_gb, primitive, repeat, run_child, save, set_threads
+from common import (
+    MEDIUM,
+    medium_model,
+    peak_memory_gb,
+    primitive,
+    repeat,
+    run_child,
+    save,
+    set_threads,
+)
 
 set_threads()
 
@@ -67,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, nargs=3, default=[2, 2, 2])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--model", type=Path, default=Path("build/benchmarks/medium.model"))
+    parser.add_argument("--model", type=Path, default=MEDIUM)
     parser.add_argument("--variant", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.variant:
@@ -75,13 +84,7 @@ def main() -> None:
         found = measure(options.model, kind, keep == "true", dtype, options.repeat)
         print(json.dumps(found))
         return
-    if not options.model.exists():
-        import torch
-
-        from support.mace_models import random_mace
-
-        options.model.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(random_mace(), options.model)
+    medium_model(options.model)
     repetitions = [str(count) for count in options.repeat]
     rounds: dict[str, list[dict]] = {name: [] for name in VARIANTS}
     for _ in range(options.rounds):
