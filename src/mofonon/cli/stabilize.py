@@ -201,6 +201,14 @@ def _print_attempts(run: StabilizeRun) -> None:
         )
     console = Console()
     console.print(table)
+    for attempt in doc.attempts:
+        for mode in attempt.followed_in_relaxation:
+            console.print(
+                f"attempt {attempt.number}: the relaxation followed {mode.degeneracy} mode(s) "
+                f"of curvature {mode.curvature:.4f} eV/\u00c5\u00b2, "
+                f"{mode.operations_before} to {mode.operations_after} operations",
+                highlight=False,
+            )
     for warning in doc.warnings:
         console.print(f"{run.name}: {warning}", style="yellow", highlight=False)
     console.print(f"* best structure: {run.structure_file}", highlight=False, soft_wrap=True)

@@ -18,7 +18,7 @@ from mofonon.lattice.documents import find_space_group, phonon_calculation_id
 from mofonon.lattice.jobs import logged_calculator, relax_and_compute_phonons
 from mofonon.lattice.perturb import Perturbation, perturb, scaled_settings
 from mofonon.lattice.phonons import to_phonopy_atoms
-from mofonon.lattice.schemas import PhononDoc
+from mofonon.lattice.schemas import FollowedModeEntry, PhononDoc
 from mofonon.lattice.second_order import WarmStart
 from mofonon.lattice.settings import PhononSettings, RelaxSettings
 from mofonon.lattice.stabilize_schemas import (
@@ -305,10 +305,17 @@ def attempt_record(doc: PhononDoc, record: Attempt, base: PhononDoc | None) -> d
         "lowest_after": doc.min_frequency,
         "has_imaginary_modes": doc.has_imaginary_modes,
         "space_group": doc.space_group.symbol,
+        "followed_in_relaxation": _followed(doc),
         "n_force_evaluations": record.n_force_evaluations or doc.n_force_evaluations,
         "seconds": record.seconds or doc.seconds["total"],
     }
     return record.model_copy(update=update).model_dump(mode="json")
+
+
+def _followed(doc: PhononDoc) -> list[FollowedModeEntry]:
+    second_order = doc.relaxation.second_order if doc.relaxation is not None else None
+    modes = second_order.followed if second_order is not None else []
+    return [mode for mode in modes if mode.amplitude > 0]
 
 
 def phonopy_from_document(doc: PhononDoc) -> Phonopy:

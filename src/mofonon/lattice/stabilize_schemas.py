@@ -8,7 +8,7 @@ from emmet.core.structure import StructureMetadata
 from pydantic import BaseModel, ConfigDict, Field
 from pymatgen.core import Structure
 
-from mofonon.lattice.schemas import SpaceGroup
+from mofonon.lattice.schemas import FollowedModeEntry, SpaceGroup
 from mofonon.potentials import PotentialDescription
 from mofonon.provenance import utc_now
 
@@ -81,6 +81,10 @@ class Attempt(BaseModel):
         None, description="Whether imaginary modes remain on the mesh or at Gamma."
     )
     space_group: str | None = Field(None, description="Space group after it.")
+    followed_in_relaxation: list[FollowedModeEntry] = Field(
+        default_factory=list,
+        description="Modes of negative curvature that the relaxation itself followed.",
+    )
     n_force_evaluations: int = Field(0, description="Force evaluations of the attempt.")
     seconds: float = Field(0.0, description="Wall time (s).")
     document_id: str | None = Field(None, description="Its phonon document.")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mofonon.errors import SettingsError
+from mofonon.lattice.commensurate_cells import commensurate_matrix
 from mofonon.lattice.imaginary import (
-    commensurate_matrix,
     find_instability,
     heat,
     leading_atoms,
