@@ -39,7 +39,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.torch
 
 demo: $(VENV)/.run
 	$(BIN)/mofonon campaign plan workflows/demo.yaml
-	$(BIN)/mofonon run workflows/demo.yaml --output demo-output
+	MOFONON_STANDIN_POTENTIAL=demo $(BIN)/python tests/standin/run.py \
+	  $(abspath $(BIN))/mofonon run workflows/demo.yaml --output demo-output
 	$(BIN)/mofonon bulk-modulus --config docs/examples/bulk-modulus-demo.yaml
 	$(BIN)/mofonon qha --config docs/examples/qha-demo.yaml
 	@echo "page of the phonons: demo-output/page.html; figures: demo-output/figures"

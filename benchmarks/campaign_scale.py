@@ -126,7 +126,7 @@ def simulate(cluster: Cluster, number: int) -> dict[str, float]:
                     queue.append(entry)
             database.documents.insert_many(entries)
             database.jobs.insert_many(queue)
-    cluster.environment["JOBFLOW_CONFIG_FILE"] = _jobflow_config(cluster)
+    cluster.environment["JOBFLOW_CONFIG_FILE"] = cluster.jobflow_config()
     status, _ = seconds(lambda: cluster.call("status", "scale.yaml", "-p", "test", *OPTIONS))
     start_up, _ = seconds(lambda: cluster.call("query", "--formula", "Xe", "-f", "json"))
     some, found = seconds(
@@ -144,15 +144,6 @@ def simulate(cluster: Cluster, number: int) -> dict[str, float]:
         "query, 1 % found (s)": round(some, 2),
         "query, newest 20 (s)": round(newest, 2),
     }
-
-
-def _jobflow_config(cluster: Cluster) -> str:
-    import yaml
-
-    project = yaml.safe_load((cluster.folder / "projects" / "test.yaml").read_text())
-    path = cluster.folder / "jobflow.yaml"
-    path.write_text(yaml.safe_dump({"JOB_STORE": project["jobstore"]}))
-    return str(path)
 
 
 def main() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from standin.run import running_server
 from support.mongod import find_mongod, running_mongod
-from support.vasp import StandIn, make_standin, running_server
+from support.vasp import StandIn, make_standin
 
 REPOSITORY = Path(__file__).parents[2]
 

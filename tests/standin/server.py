@@ -8,6 +8,7 @@ listens on, ``vasp_std`` and ``vasp_gam`` hand their run over to it.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -34,12 +35,36 @@ def run_here(request: dict) -> dict:
     return {"said": said.getvalue(), "code": code}
 
 
+def warm_up(potential) -> None:
+    """Have compiled and read what is on first use, so that the forks find it done.
+
+    In one thread: torch in a fork of a process with threads waits for ever.
+    """
+    import warnings
+
+    from ase.build import bulk
+    from pymatgen.io.vasp import PotcarSingle
+
+    from standin.potcars import HEADER
+
+    for name in ("ase.optimize", "spglib"):
+        importlib.import_module(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        PotcarSingle(HEADER.format(symbol="Zn", element="Zn", valence=12))
+    for size in (1, 2, 1, 2):  # TorchScript compiles for several shapes at the second
+        atoms = bulk("ZnO", "zincblende", a=4.3).repeat((size, 1, 1))
+        atoms.rattle(0.01, seed=size)
+        atoms.calc = potential
+        atoms.get_stress()
+
+
 def serve(path: Path) -> None:
     """Answer requests until the process is ended."""
     from standin.vasp import make_potential
 
-    for dispersion in (0, 12):  # loaded, not evaluated: torch must not have started threads
-        make_potential({"IVDW": dispersion})
+    for dispersion in (0, 12):
+        warm_up(make_potential({"IVDW": dispersion}))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(str(path))
         server.listen(8)

@@ -124,6 +124,20 @@ class Cluster:
         over = ("COMPLETED", "FAILED", "REMOTE_ERROR")
         return all(job["state"] in over for job in self.jobs())
 
+    def change_project(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the file of the jobflow-remote project."""
+        path = self.folder / "projects" / "test.yaml"
+        project = yaml.safe_load(path.read_text())
+        change(project)
+        path.write_text(yaml.safe_dump(project))
+
+    def jobflow_config(self) -> str:
+        """File for JOBFLOW_CONFIG_FILE, with the store of the project."""
+        project = yaml.safe_load((self.folder / "projects" / "test.yaml").read_text())
+        path = self.folder / "jobflow.yaml"
+        path.write_text(yaml.safe_dump({"JOB_STORE": project["jobstore"]}))
+        return str(path)
+
     def reset(self) -> None:
         """Empty queue and store."""
         self.kill_runner()

@@ -1,21 +1,15 @@
 """The VASP stand-in set up for tests: commands, POTCARs, a log of its runs."""
 
-import os
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from standin.potcars import write_potcars
+from standin.run import commands
 
-STANDIN = Path(__file__).parents[1] / "standin"
-COMMAND = f"{sys.executable} {STANDIN / 'vasp_std'}"
-GAMMA_COMMAND = f"{sys.executable} {STANDIN / 'vasp_gam'}"
+COMMAND, GAMMA_COMMAND = commands().values()
 
 
 @dataclass
@@ -37,8 +31,7 @@ class StandIn:
     def environment(self) -> dict[str, str]:
         """For commands in processes of their own."""
         return {
-            "ATOMATE2_VASP_CMD": COMMAND,
-            "ATOMATE2_VASP_GAMMA_CMD": GAMMA_COMMAND,
+            **commands(),
             "PMG_VASP_PSP_DIR": str(self.potcars),
             "MOFONON_STANDIN_LOG": str(self.log),
         }
@@ -63,25 +56,3 @@ def make_standin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setenv("CUSTODIAN_WALLTIME_START", "")
     monkeypatch.delenv("CUSTODIAN_WALLTIME_START")
     return standin
-
-
-@contextmanager
-def running_server(folder: Path) -> Iterator[Path]:
-    """Keep the potential of the stand-in loaded; give the socket."""
-    path = folder / "standin.socket"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "standin.server", str(path)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-             "OMP_NUM_THREADS": "1", "MOFONON_THREADS": "1"},
-    )  # fmt: skip
-    try:
-        for _ in range(1200):
-            if path.exists():
-                break
-            if process.poll() is not None:
-                raise RuntimeError(f"the server of the stand-in ended with {process.poll()}")
-            time.sleep(0.1)
-        yield path
-    finally:
-        process.terminate()
-        process.wait(20)

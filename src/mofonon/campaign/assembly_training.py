@@ -154,6 +154,7 @@ class TrainingAssembly:
 
         structure = usable(found)
         unit.n_atoms = len(structure)
+        unit.vasp_of = structure if stage.by == "vasp" else None
         maker = self._label_maker(stage)
         made = []
         if stage.label_structures or frames is None:

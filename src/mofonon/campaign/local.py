@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobflow import CURRENT_JOB, run_locally
@@ -20,7 +21,7 @@ from mofonon.campaign.state import (
     finished_jobs,
 )
 from mofonon.campaign.units import Unit
-from mofonon.errors import MofononError, StoreError
+from mofonon.errors import CampaignError, MofononError, StoreError
 from mofonon.provenance import utc_now
 
 if TYPE_CHECKING:
@@ -44,24 +45,30 @@ class LocalRun:
         Called with each unit and its state, when it starts and when it ends.
     retry : bool
         Whether units that failed before are tried again.
+    folder : Path
+        Where jobs that write files (VASP) get folders of their own.
     """
 
     campaign: str
     store: JobStore
     on_unit: Listener = lambda _unit, _state: None
     retry: bool = True
+    folder: Path = Path()
 
     def run(self, units: Sequence[Unit]) -> list[UnitState]:
         """Run the units in their order; an error ends its unit, not the others.
 
         Raises
         ------
+        DftSetupError
+            When VASP is to run and cannot.
         StoreError
             When the store cannot be written: nothing further would be kept.
         """
         ids = [job_id for unit in units for job_id in unit.job_ids]
         done = finished_jobs(self.store, ids)
         failed = failures(self.store, self.campaign)
+        require_vasp(unit for unit in units if UnitRow.of(unit).document_id not in done)
         states = []
         executed: set[str] = set()
         for unit in units:
@@ -83,6 +90,7 @@ class LocalRun:
             return UnitState(row, "done", reused=True)
         before = _earlier_failure(unit, failed, own=not self.retry)
         if before is not None:
+            failed[row.document_id] = before  # for what needs this unit
             return failed_state(row, before)
         self.on_unit(unit, UnitState(row, "running"))
         state = self._execute(unit, row, done, failed)
@@ -93,14 +101,17 @@ class LocalRun:
         self, unit: Unit, row: UnitRow, done: set[str], failed: dict[str, dict[str, Any]]
     ) -> UnitState:
         flow = unit_flow(unit, lambda job: job.uuid not in done)
+        options: dict[str, Any] = {"raise_immediately": True}
+        if unit.vasp_of is not None:
+            # one calculation that fails must not stop the others of its structure
+            folder = self.folder / unit.stage / unit.structure
+            folder.mkdir(parents=True, exist_ok=True)
+            options = {"create_folders": True, "root_dir": folder}
         try:
             run_locally(
-                flow,
-                store=self.store,
-                log=False,
-                raise_immediately=True,
-                allow_external_references=True,
+                flow, store=self.store, log=False, allow_external_references=True, **options
             )
+            self._require_document(row)
         except sqlite3.Error as error:
             raise StoreError(
                 f"the store cannot be written: {error}",
@@ -117,6 +128,13 @@ class LocalRun:
             failed.pop(job_id, None)
         done |= set(unit.job_ids)
         return UnitState(row, "done")
+
+    def _require_document(self, row: UnitRow) -> None:
+        if row.document_id not in finished_jobs(self.store, [row.document_id]):
+            raise CampaignError(
+                "no document came of it",
+                f"look at what its jobs wrote in {self.folder / row.stage / row.structure}",
+            )
 
     def _record(self, unit: Unit, error: Exception) -> dict[str, Any]:
         """Put the failure into the store: its reason, its remedy, where it happened."""
@@ -154,6 +172,30 @@ class LocalRun:
     def _forget_failures(self, unit: Unit) -> None:
         ids = [f"failure-{job_id}" for job_id in unit.job_ids]
         self.store.docs_store.remove_docs({"uuid": {"$in": ids}})
+
+
+def require_vasp(units: Iterable[Unit]) -> None:
+    """Check commands and POTCARs, where units are to run VASP here.
+
+    Raises
+    ------
+    DftSetupError
+        With all that stands against it.
+    """
+    structures = [unit.vasp_of for unit in units if unit.vasp_of is not None]
+    if not structures:
+        return
+    from mofonon.dft.sets import gamma_mesh
+    from mofonon.dft.setup import require_none, setup_problems
+
+    meshes = [tuple(gamma_mesh(each).kpts[0]) for each in structures]
+    require_none(
+        setup_problems(
+            {el.symbol for each in structures for el in each.composition.elements},
+            gamma=(1, 1, 1) in meshes,
+            std=any(mesh != (1, 1, 1) for mesh in meshes),
+        )
+    )
 
 
 def _earlier_failure(

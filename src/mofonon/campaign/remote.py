@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from jobflow import Flow
 
 from mofonon.campaign.resources import place_unit
-from mofonon.campaign.state import State, UnitRow, UnitState, finished_jobs
+from mofonon.campaign.state import (
+    State,
+    UnitRow,
+    UnitState,
+    blocked_by_needs,
+    finished_jobs,
+)
 from mofonon.campaign.units import Unit
 from mofonon.errors import CampaignError, MissingDependencyError
 from mofonon.store import without_credentials
@@ -187,12 +193,12 @@ class RemoteProject:
             if row.document_id and row.document_id not in entries
         ]
         finished = finished_jobs(self.open_store(), absent) if absent else set()
-        return [
+        return blocked_by_needs(
             _unit_state(row, entries, made.get((row.stage, row.structure, row.potential), []))
             if row.document_id not in finished
             else UnitState(row, "done")
             for row in rows
-        ]
+        )
 
     def retry(self, states: Sequence[UnitState]) -> list[str]:
         """Run the jobs again that failed, and then what waits for them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class UnitRow:
         Ids of its jobs; the last is that of its document.
     error : str
         Why it cannot be made; empty otherwise.
+    needs : list of str
+        Ids of the jobs of other units that it cannot do without.
     """
 
     stage: str
@@ -38,6 +40,7 @@ class UnitRow:
     potential: str
     job_ids: list[str] = field(default_factory=list)
     error: str = ""
+    needs: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, unit: Unit) -> UnitRow:
@@ -48,6 +51,7 @@ class UnitRow:
             unit.potential,
             _document_last(unit),
             str(unit.error) if unit.error is not None else "",
+            [] if unit.gathers else sorted(unit.needs - set(unit.job_ids)),
         )
 
     @property
@@ -86,7 +90,7 @@ class UnitState:
     def plain(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
         row = asdict(self.row)
-        row.pop("job_ids"), row.pop("error")
+        row.pop("job_ids"), row.pop("error"), row.pop("needs")
         return {
             **row,
             "document_id": self.row.document_id,
@@ -129,7 +133,7 @@ def states_in_store(rows: Sequence[UnitRow], store: JobStore, campaign: str) -> 
     """States of units that are run here: done, failed, blocked or waiting."""
     done = finished_jobs(store, (row.document_id for row in rows if row.document_id))
     recorded = failures(store, campaign)
-    return [_state_in_store(row, done, recorded) for row in rows]
+    return blocked_by_needs([_state_in_store(row, done, recorded) for row in rows])
 
 
 def _state_in_store(
@@ -144,6 +148,28 @@ def _state_in_store(
         if job_id in recorded:
             return failed_state(row, recorded[job_id])
     return UnitState(row, "waiting")
+
+
+def blocked_by_needs(states: Iterable[UnitState]) -> list[UnitState]:
+    """Say of units that need a failed one that they are blocked, and by what.
+
+    Parameters
+    ----------
+    states : iterable of UnitState
+        Each after those of the units that it needs.
+    """
+    stopped: dict[str, UnitState] = {}
+    found = []
+    for given in states:
+        state = given
+        if given.state != "done" and not given.row.error:
+            cause = next((stopped[each] for each in given.row.needs if each in stopped), None)
+            if cause is not None:
+                state = replace(given, state="blocked", why=cause.why, remedy=cause.remedy)
+        if state.state in ("failed", "blocked") and state.row.document_id:
+            stopped[state.row.document_id] = state
+        found.append(state)
+    return found
 
 
 def failed_state(row: UnitRow, failure: dict[str, Any]) -> UnitState:

@@ -16,6 +16,7 @@ from mofonon.arrays import EncodedArray
 from mofonon.campaign.extension import require_accepted
 from mofonon.campaign.identity import flat_jobs, renamed
 from mofonon.dataset.schemas import PARTS, DatasetDoc
+from mofonon.errors import CampaignError
 from mofonon.potentials import PotentialSpec
 from mofonon.potentials.stored import keep_model
 from mofonon.training.evaluation import EvaluationMaker, evaluate, load_sets
@@ -122,9 +123,13 @@ def start_with_model(
 
     Raises
     ------
+    CampaignError
+        When there is none: its training failed.
     ExtensionRefused
         When it may not.
     """
+    if spec is None:
+        raise CampaignError("there is no trained potential: its training failed")
     require_accepted(verdict)
     spec = PotentialSpec.model_validate(spec)
     keep_files(spec, files)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobflow import Flow, Job, OnMissing, OutputReference
+from pymatgen.core import Structure
 
 from mofonon.campaign.estimates import Estimate
 from mofonon.campaign.identity import flat_jobs, identify_jobs, renamed
@@ -45,6 +46,8 @@ class Unit:
         Ids that its jobs had before, to their ids.
     gathers : bool
         Whether it takes what there is of what other units made, and goes on without the rest.
+    vasp_of : Structure or None
+        The structure, where its jobs run VASP: each needs a folder of its own.
     """
 
     stage: str
@@ -58,6 +61,7 @@ class Unit:
     resources: Resources = field(default_factory=Resources)
     estimates: dict[str, Estimate] = field(default_factory=dict)
     gathers: bool = False
+    vasp_of: Structure | None = None
     names: dict[str, str] = field(default_factory=dict)
 
     @property

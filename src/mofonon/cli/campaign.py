@@ -247,8 +247,10 @@ def _run(
     with stdout_for_results():
         from mofonon.cli import campaign_runs, runs
 
-        spec, states, opened = campaign_runs.run_here(file, store, allow_import, retry=retry)
-        folder = output or Path(f"mofonon-{spec.name}")
+        opened = runs.open_noted_store(store)
+        loaded = campaign_runs.load(file, allow_import)
+        folder = output or Path(f"mofonon-{loaded.spec.name}")
+        states = campaign_runs.run_here(loaded, opened, folder, retry=retry)
         with runs.writing(folder):
             page = campaign_runs.write_results(states, opened, folder)
     if as_json:

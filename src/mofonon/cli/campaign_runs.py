@@ -19,7 +19,7 @@ from mofonon.campaign.structures import structure_files
 from mofonon.campaign.table import remember, remembered
 from mofonon.campaign.units import Unit
 from mofonon.cli.progress_bar import ProgressBar, note
-from mofonon.cli.runs import open_noted_store, writing
+from mofonon.cli.runs import writing
 from mofonon.errors import CampaignError, SettingsError
 from mofonon.store import get_document, open_store
 
@@ -62,15 +62,13 @@ def rows_of(
     return spec, known
 
 
-def run_here(
-    file: Path, store_path: Path | None, allow_import: Sequence[str] | None, *, retry: bool
-) -> tuple[CampaignSpec, list[UnitState], JobStore]:
+def run_here(loaded: Loaded, store: JobStore, folder: Path, *, retry: bool) -> list[UnitState]:
     """Run a campaign in this process; with retry, what failed before too."""
-    store = open_noted_store(store_path)
-    loaded = load(file, allow_import)
     for name, potential in loaded.spec.potentials.items():
         label = "to be trained" if potential.made_by else potential.spec().label
         note(f"potential {name}: {label}")
+    if any(unit.vasp_of is not None for unit in loaded.units):
+        note_standin()
     total = len(loaded.units)
     started = 0
 
@@ -85,9 +83,17 @@ def run_here(
     with ProgressBar(loaded.spec.name) as bar, ExitStack() as stack:
         if sys.stderr.isatty():
             stack.enter_context(progress.listening(bar))
-        local = LocalRun(loaded.spec.name, store, on_unit=tell, retry=retry)
-        states = local.run(loaded.units)
-    return loaded.spec, states, store
+        local = LocalRun(loaded.spec.name, store, tell, retry=retry, folder=folder.resolve())
+        return local.run(loaded.units)
+
+
+def note_standin() -> None:
+    """Say so where the configured VASP is a stand-in."""
+    from mofonon.dft.harvest import STANDIN_NOTICE
+    from mofonon.dft.setup import is_standin
+
+    if is_standin():
+        note(f"warning: {STANDIN_NOTICE}")
 
 
 def states(

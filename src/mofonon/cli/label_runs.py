@@ -22,8 +22,8 @@ from mofonon.dft.harvest import STANDIN_NOTICE
 from mofonon.dft.jobs import MofRelaxMaker, MofStaticMaker
 from mofonon.dft.schemas import LabelDoc, QuarantineSettings
 from mofonon.dft.sets import MofRelaxSetGenerator, MofStaticSetGenerator, Preset, Spin
-from mofonon.dft.setup import SetupProblem, is_standin, setup_problems
-from mofonon.errors import DftSetupError, MofononError, SettingsError
+from mofonon.dft.setup import SetupProblem, is_standin, require_none, setup_problems
+from mofonon.errors import MofononError, SettingsError
 from mofonon.store import find_documents
 
 
@@ -159,12 +159,7 @@ def run_all(
     options: RunOptions, loaded: Sequence[LabelRun], store_path: Path | None, folder: Path
 ) -> None:
     """Label all structures; the failure of one does not stop the others."""
-    standing = problems([run for run in loaded if run.error is None])
-    if standing:
-        raise DftSetupError(
-            "; ".join(problem.message for problem in standing),
-            "; ".join(dict.fromkeys(problem.remedy for problem in standing)),
-        )
+    require_none(problems([run for run in loaded if run.error is None]))
     store = runs.open_noted_store(store_path)
     if is_standin():
         note(f"warning: {STANDIN_NOTICE}")

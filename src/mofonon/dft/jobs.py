@@ -27,7 +27,8 @@ from mofonon import progress
 from mofonon.dft.harvest import frames_from_folder, standin_notice
 from mofonon.dft.schemas import LabelFrame
 from mofonon.dft.sets import MofRelaxSetGenerator, MofStaticSetGenerator, gamma_mesh
-from mofonon.errors import VaspRunError
+from mofonon.dft.setup import is_standin
+from mofonon.errors import DftSetupError, VaspRunError
 
 #: Where a run leaves its frames for the run that goes on from it.
 FRAMES_FILE = "label_frames.json.gz"
@@ -82,6 +83,9 @@ class _MofVaspMaker(base.BaseVaspMaker):
     continued : str or None
         Folder of the run that this one goes on from, whose frames are taken along; set by the
         Maker itself.
+    standin : bool
+        Whether the VASP that it is made for is a stand-in, as that of the settings is. Part of
+        what identifies the job in a campaign: labels of a stand-in are never taken for DFT.
 
     The other parameters are those of atomate2's BaseVaspMaker.
     """
@@ -95,6 +99,7 @@ class _MofVaspMaker(base.BaseVaspMaker):
     wall_time: int | None = None
     restart: int = 0
     continued: str | None = None
+    standin: bool = field(default_factory=is_standin)
     copy_vasp_kwargs: dict[str, Any] = field(
         default_factory=lambda: {"additional_vasp_files": ("WAVECAR",)}
     )
@@ -125,9 +130,17 @@ class _MofVaspMaker(base.BaseVaspMaker):
 
         Raises
         ------
+        DftSetupError
+            When VASP is a stand-in here, and was not where the job was made.
         VaspRunError
             When VASP gave no result that custodian accepts.
         """
+        if is_standin() and not self.standin:
+            raise DftSetupError(
+                "the job is for VASP, and ATOMATE2_VASP_CMD of this machine is a stand-in",
+                "set it to VASP here; or to the stand-in where the job is made, so that its "
+                "labels are known as such",
+            )
         title = CURRENT_JOB.job.name if CURRENT_JOB.job is not None else self.name
         progress.report(title, 0, 1)
         limited = self._with_wall_time()

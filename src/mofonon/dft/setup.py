@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mofonon.dft.potcars import POTCAR_SYMBOLS, potcar_problems
+from mofonon.errors import DftSetupError
 
 #: A command with this among the folders of its program is a stand-in for VASP.
 STANDIN_FOLDER = "standin"
@@ -93,6 +94,21 @@ def setup_problems(elements: Iterable[str], *, gamma: bool, std: bool) -> list[S
             problems.append(problem)
     problems += [SetupProblem(found.message, found.remedy) for found in _potcars(elements)]
     return problems
+
+
+def require_none(standing: Sequence[SetupProblem]) -> None:
+    """Refuse to begin where something would stop calculations.
+
+    Raises
+    ------
+    DftSetupError
+        With all problems and what to do about them.
+    """
+    if standing:
+        raise DftSetupError(
+            "; ".join(problem.message for problem in standing),
+            "; ".join(dict.fromkeys(problem.remedy for problem in standing)),
+        )
 
 
 def _potcars(elements: Iterable[str]) -> list[SetupProblem]:

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from pymatgen.core import Structure
 from typer.testing import CliRunner
 
 from mofonon.campaign import CampaignMaker, load_campaign
 from mofonon.campaign.extension import extension_document, require_accepted
 from mofonon.cli import app
-from mofonon.errors import CampaignError, ExtensionRefused
+from mofonon.errors import CampaignError, DftSetupError, ExtensionRefused
 from mofonon.store import find_documents, open_store
 
 REPOSITORY = Path(__file__).parents[3]
@@ -136,6 +137,62 @@ def test_an_extension_that_lost_something_is_refused(old, new, state, reason):
         require_accepted(verdict)
 
 
+def test_without_vasp_nothing_is_begun(tmp_path, monkeypatch):
+    """Its commands and POTCARs are asked for before the first sample."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATOMATE2_VASP_CMD", "no-such-vasp")
+    done = CliRunner().invoke(app, ["run", str(WORKFLOWS / "demo.yaml")])
+    assert isinstance(done.exception, DftSetupError)
+    assert "POTCAR" in str(done.exception)
+    assert not list(open_store().docs_store.query())
+
+
+def test_labels_of_a_standin_are_other_jobs(monkeypatch):
+    """So that VASP, once it is there, does not take them for its own."""
+    vasp = _label_jobs()
+    commands = ("/tests/standin/vasp_std", "/tests/standin/vasp_gam")
+    monkeypatch.setattr("mofonon.dft.setup.vasp_commands", lambda: commands)
+    standin = _label_jobs()
+    assert not vasp & standin
+    from mofonon.dft import MofStaticMaker
+
+    monkeypatch.undo()
+    maker = MofStaticMaker()
+    monkeypatch.setattr("mofonon.dft.setup.vasp_commands", lambda: commands)
+    with pytest.raises(DftSetupError, match="is a stand-in"):
+        maker.make.original(maker, Structure.from_file(CYANIDE))
+
+
+def _label_jobs():
+    units = _units(WORKFLOWS / "demo.yaml")
+    return {job.uuid for unit in units if unit.stage == "label" for job in unit.jobs}
+
+
+def test_what_needs_a_failed_training_is_blocked(tmp_path, monkeypatch):
+    """And says what failed, not that an input is missing; status says the same as run."""
+    monkeypatch.chdir(tmp_path)
+    content = yaml.safe_load((WORKFLOWS / "demo.yaml").read_text())
+    content["structures"] = {"files": [str(CYANIDE)], "primitive": True}
+    content["potentials"] = {
+        "emt": {"model": "support.calculators:CountedEMT"},
+        "tuned": {"from": "finetune"},
+    }
+    stages = content["stages"] = {
+        name: content["stages"][name] for name in ("sample", "label", "finetune", "phonons")
+    }
+    stages["sample"] = {"potentials": ["emt"], "samplers": {"rattle": {"number_of_frames": 2}}}
+    stages["label"] = {"by": "potential", "potentials": ["emt"]}  # knows no zinc
+    Path("chain.yaml").write_text(yaml.safe_dump(content))
+    units = {unit["stage"]: unit for unit in _call("run", "chain.yaml")}
+    states = {stage: unit["state"] for stage, unit in units.items()}
+    assert (states["finetune"], states["phonons"]) == ("blocked", "blocked"), units
+    assert units["phonons"]["why"] == units["finetune"]["why"]
+    done = CliRunner().invoke(
+        app, ["status", "chain.yaml", "--json", "--allow-import", "support"]
+    )
+    assert {unit["stage"]: unit["state"] for unit in json.loads(done.stdout)} == states
+
+
 @pytest.mark.slow
 def test_the_whole_chain_and_an_extension_run(tmp_path, monkeypatch):
     """Sample, label, train, evaluate, phonons; then extend to a strained cell."""
@@ -145,7 +202,10 @@ def test_the_whole_chain_and_an_extension_run(tmp_path, monkeypatch):
     (tmp_path / "cifs" / CYANIDE.name).write_text(CYANIDE.read_text())
     content = yaml.safe_load((WORKFLOWS / "demo.yaml").read_text())
     content["structures"] = {"folder": "cifs"}
+    content["potentials"]["teacher"] = {"model": "demo", "dispersion": "d3bj"}
     stages = content["stages"]
+    stages["label"] = {"by": "potential", "potentials": ["teacher"]}
+    stages["evaluate"]["potentials"] = ["foundation", "tuned"]
     stages.pop("qha")
     stages["finetune"]["settings"]["max_epochs"] = 1
     stages["phonons"]["settings"] = {
@@ -178,7 +238,7 @@ def test_the_whole_chain_and_an_extension_run(tmp_path, monkeypatch):
 
 
 def _call(*arguments):
-    done = CliRunner().invoke(app, [*arguments, "--json"])
+    done = CliRunner().invoke(app, [*arguments, "--json", "--allow-import", "support"])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return json.loads(done.stdout)["units"]
 

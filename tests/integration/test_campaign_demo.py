@@ -1,0 +1,173 @@
+"""The stages of the demo, with labels of the VASP stand-in: here, and on SLURM with MongoDB."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from mofonon.arrays import EncodedArray
+from standin import run as standin_run
+from support.cluster import Cluster, require_cluster, running_cluster
+
+pytestmark = [pytest.mark.slurm, pytest.mark.mongo, pytest.mark.slow]
+
+REPOSITORY = Path(__file__).parents[2]
+CYANIDE = REPOSITORY / "src" / "mofonon" / "data" / "structures" / "Zn(CN)2.cif"
+PROJECT = ("-p", "test")
+
+#: Where and when something ran, and what follows from it: no part of a result.
+_CIRCUMSTANCES = {
+    *("completed_at", "seconds", "uuid", "job_uuid", "dir_name", "hostname", "started_at"),
+    *("calculation_id", "dataset_id", "evaluation_id", "document_id", "load_seconds"),
+}
+
+
+def demo_campaign(folder: Path) -> Path:
+    """The campaign of ``make demo``, reduced: one framework, a few samples, coarse settings."""
+    content = yaml.safe_load((REPOSITORY / "workflows" / "demo.yaml").read_text())
+    shutil.copy(CYANIDE, folder / CYANIDE.name)
+    content["structures"] = {"files": [CYANIDE.name], "primitive": True}
+    stages = content["stages"]
+    assert stages["label"] == {"by": "vasp"}
+    stages.pop("qha")
+    stages["sample"]["samplers"] = {
+        "eos": {"linear_strain": [-0.01, 0.02], "number_of_frames": 2},
+        "rattle": {"number_of_frames": 2, "deviation": 0.03},
+    }
+    stages["finetune"]["settings"]["max_epochs"] = 1
+    phonons = {"supercell": [1, 1, 1], "mesh": [3, 3, 3], "dos_pitch": 0.1, "band_points": 11}
+    stages["phonons"]["settings"] = phonons
+    cpu, gpu, batch = ({"worker": name} for name in ("cpu", "gpu", "gpu-batch"))
+    resources_of = {"sample": batch, "evaluate": gpu, "phonons": batch, "report": cpu}
+    resources_of |= {"finetune": gpu | {"gpus": 1}, "label": cpu | {"exec_config": "vasp"}}
+    for name, resources in resources_of.items():
+        stages[name] = {**(stages[name] or {}), "resources": resources}
+    path = folder / "demo.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A cluster whose CPU partition has the stand-in in the place of VASP."""
+    require_cluster()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOFONON_STANDIN_POTENTIAL", "demo")
+        with standin_run.environment() as settings, running_cluster() as running:
+            vasp = {
+                name: settings[name]
+                for name in (
+                    *("PMG_VASP_PSP_DIR", "MOFONON_STANDIN_SERVER", *standin_run.commands()),
+                )
+            }
+            running.environment |= vasp
+            running.environment["MOFONON_MODELS"] = str(running.folder / "models-here")
+            running.change_project(lambda project: _set_up(project, running.folder, vasp))
+            demo_campaign(running.folder)
+            yield running
+
+
+def _set_up(project: dict[str, Any], folder: Path, vasp: dict[str, str]) -> None:
+    """VASP by name in the exec_config, as a module would give it; jobs on record."""
+    log = {"MOFONON_STANDIN_LOG": str(folder / "vasp.log")}
+    project["exec_config"]["vasp"] = {"export": vasp | log}
+    for worker in project["workers"].values():
+        worker["execution_cmd"] = "python -m support.recorded_execute {}"
+        # the process that jobs of an allocation would share is not on record
+        worker["pre_run"] = worker["pre_run"].replace("MOFONON_WARM=1", "")
+        worker["pre_run"] += f"\nexport RECORD_ALLOCATIONS={folder / 'allocations'}\n"
+
+
+def test_the_demo_on_a_cluster_ends_as_it_does_here(cluster: Cluster):
+    here = json.loads(cluster.call("run", "demo.yaml", "--json").stdout)["units"]
+    assert {unit["state"] for unit in here} == {"done"}, here
+    cluster.call("submit", "demo.yaml", *PROJECT)
+    settings = cluster.environment
+    cluster.environment = {name: settings[name] for name in settings if "VASP" not in name}
+    cluster.start_runner()  # what it knows sbatch hands on; VASP is the exec_config's
+    cluster.environment = settings
+    cluster.wait_for(cluster.settled, 900)
+    cluster.kill_runner()
+    there = json.loads(cluster.call("status", "demo.yaml", *PROJECT, "--json").stdout)
+    assert {unit["state"] for unit in there} == {"done"}, there
+    ids = {unit["stage"]: unit["document_id"] for unit in here}
+    assert {unit["stage"]: unit["document_id"] for unit in there} == ids
+
+    _ran_where_they_should(cluster)
+    _query_finds_the_same(cluster)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOFONON_STORE", str(cluster.folder / "embedded"))
+        local = _documents(ids)
+        patch.setenv("JOBFLOW_CONFIG_FILE", cluster.jobflow_config())
+        remote = _documents(ids)
+    for stage, document in local.items():
+        assert not list(differences(document, remote[stage], stage))
+    label = local["label"]
+    assert (label["state"], label["n_good"]) == ("successful", 4)
+    for stage in ("label", "dataset", "finetune", "phonons"):
+        assert "stand-in" in local[stage]["notice"], stage
+
+
+def _documents(ids: dict[str, str]) -> dict[str, Any]:
+    from mofonon.store import get_document, open_store
+
+    store = open_store()
+    return {stage: get_document(store, each, with_arrays=True) for stage, each in ids.items()}
+
+
+def differences(one: Any, other: Any, place: str) -> Iterator[str]:
+    """Places where two documents differ: numbers by more than 1e-8, anything else at all."""
+    if isinstance(one, EncodedArray):
+        one, other = one.decode(), other.decode()
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other} - _CIRCUMSTANCES):
+            yield from differences(one.get(key), other.get(key), f"{place}.{key}")
+    elif isinstance(one, list | tuple) and len(one) == len(other):
+        for number, parts in enumerate(zip(one, other, strict=True)):
+            yield from differences(*parts, f"{place}[{number}]")
+    elif not _equal(one, other):
+        yield f"{place}: {str(one)[:80]} and {str(other)[:80]}"
+
+
+def _equal(one: Any, other: Any) -> bool:
+    numbers = [np.asarray(each) for each in (one, other)]
+    if all(np.issubdtype(each.dtype, np.floating) for each in numbers):
+        same_shape = numbers[0].shape == numbers[1].shape
+        return same_shape and np.allclose(*numbers, rtol=0, atol=1e-8, equal_nan=True)
+    return np.array_equal(one, other)
+
+
+def _query_finds_the_same(cluster: Cluster) -> None:
+    columns = "document_id,formula_pretty,min_frequency,max_frequency,energy,volume"
+    arguments = ("query", "--type", "phonons", "--columns", columns, "-f", "json")
+    (here,) = json.loads(cluster.call(*arguments).stdout)
+    cluster.environment["JOBFLOW_CONFIG_FILE"] = cluster.jobflow_config()
+    (there,) = json.loads(cluster.call(*arguments).stdout)
+    cluster.environment.pop("JOBFLOW_CONFIG_FILE")
+    assert isinstance(here["max_frequency"], float)
+    assert not list(differences(here, there, "query"))
+
+
+def _ran_where_they_should(cluster: Cluster) -> None:
+    """VASP in the CPU partition, potentials with one device each in that of the GPUs."""
+    jobs = {job["run_dir"]: job for job in cluster.jobs() if job["run_dir"]}
+    ran: dict[str, set[tuple[str, str]]] = {}
+    for line in (cluster.folder / "allocations").read_text().splitlines():
+        partition, device, folder = line.split(" ", 2)
+        job = jobs[folder]
+        ran.setdefault(job["worker"], set()).add((partition, device))
+        ran.setdefault(job["job"]["name"], set()).add((partition, device))
+    one_device = {("gpu", "0"), ("gpu", "1")}
+    assert ran["cpu"] == {("cpu", "-")}
+    assert ran["gpu"] <= one_device
+    assert ran["gpu-batch"] <= one_device
+    assert ran["finetune"] <= one_device
+    assert ran["phonons"] <= one_device
+    vasp = (cluster.folder / "vasp.log").read_text().splitlines()
+    assert len(vasp) == 4
+    assert {jobs[line.split(" ", 4)[4]]["worker"] for line in vasp} == {"cpu"}
