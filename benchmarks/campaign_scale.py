@@ -104,10 +104,7 @@ def simulate(cluster: Cluster, number: int) -> dict[str, float]:
     units = json.loads(printed)
     with cluster.mongod.client() as client:
         database = client.mofonon
-        documents = list(database.documents.find({}).limit(2))
-        jobs = list(database.jobs.find({}).limit(2))
-        by_name = {job["job"]["name"]: job for job in jobs}
-        outputs = {entry["uuid"]: entry for entry in documents}
+        by_name, outputs = _templates(database)
         database.documents.delete_many({})
         database.jobs.delete_many({})
         for start in range(0, number, 500):
@@ -144,6 +141,19 @@ def simulate(cluster: Cluster, number: int) -> dict[str, float]:
         "query, 1 % found (s)": round(some, 2),
         "query, newest 20 (s)": round(newest, 2),
     }
+
+
+def _templates(database: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Queue entries of one finished structure by name, and its documents by job id."""
+    done = database.jobs.find_one({"job.name": "phonons", "state": "COMPLETED"})
+    name = done["job"]["metadata"]["structure"]
+    jobs = list(database.jobs.find({"job.metadata.structure": name}))
+    ids = [job["uuid"] for job in jobs]
+    documents = database.documents.find({"uuid": {"$in": ids}})
+    return (
+        {job["job"]["name"]: job for job in jobs},
+        {entry["uuid"]: entry for entry in documents},
+    )
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The stages of the demo, with labels of the VASP stand-in: here, and on SLURM with MongoDB."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,7 +76,8 @@ def cluster() -> Iterator[Cluster]:
 def _set_up(project: dict[str, Any], folder: Path, vasp: dict[str, str]) -> None:
     """VASP by name in the exec_config, as a module would give it; jobs on record."""
     log = {"MOFONON_STANDIN_LOG": str(folder / "vasp.log")}
-    project["exec_config"]["vasp"] = {"export": vasp | log}
+    quoted = {name: shlex.quote(text) for name, text in (vasp | log).items()}
+    project["exec_config"]["vasp"] = {"export": quoted}
     for worker in project["workers"].values():
         worker["execution_cmd"] = "python -m support.recorded_execute {}"
         # the process that jobs of an allocation would share is not on record
@@ -85,7 +87,7 @@ def _set_up(project: dict[str, Any], folder: Path, vasp: dict[str, str]) -> None
 
 def test_the_demo_on_a_cluster_ends_as_it_does_here(cluster: Cluster):
     here = json.loads(cluster.call("run", "demo.yaml", "--json").stdout)["units"]
-    assert {unit["state"] for unit in here} == {"done"}, here
+    assert not [unit["why"] for unit in here if unit["state"] != "done"]
     cluster.call("submit", "demo.yaml", *PROJECT)
     settings = cluster.environment
     cluster.environment = {name: settings[name] for name in settings if "VASP" not in name}
@@ -94,19 +96,21 @@ def test_the_demo_on_a_cluster_ends_as_it_does_here(cluster: Cluster):
     cluster.wait_for(cluster.settled, 900)
     cluster.kill_runner()
     there = json.loads(cluster.call("status", "demo.yaml", *PROJECT, "--json").stdout)
-    assert {unit["state"] for unit in there} == {"done"}, there
+    assert not [unit["why"] for unit in there if unit["state"] != "done"]
     ids = {unit["stage"]: unit["document_id"] for unit in here}
     assert {unit["stage"]: unit["document_id"] for unit in there} == ids
 
     _ran_where_they_should(cluster)
-    _query_finds_the_same(cluster)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOFONON_STORE", str(cluster.folder / "embedded"))
         local = _documents(ids)
         patch.setenv("JOBFLOW_CONFIG_FILE", cluster.jobflow_config())
         remote = _documents(ids)
-    for stage, document in local.items():
-        assert not list(differences(document, remote[stage], stage))
+    found = [
+        each for stage in local for each in differences(local[stage], remote[stage], stage)
+    ]
+    assert not found, "\n".join(found[:20])
+    _query_finds_the_same(cluster)
     label = local["label"]
     assert (label["state"], label["n_good"]) == ("successful", 4)
     for stage in ("label", "dataset", "finetune", "phonons"):

@@ -18,7 +18,7 @@ from mofonon.campaign.schema_training import (
 )
 from mofonon.campaign.stages import import_maker
 from mofonon.campaign.structures import NamedStructure, read_manifest, selected
-from mofonon.campaign.training import evaluate_on, fine_tune
+from mofonon.campaign.training import evaluate_on, fine_tune, label_samples
 from mofonon.campaign.units import Unit
 from mofonon.dataset.flows import PotentialLabelMaker, build_from_labels, gather_frames
 from mofonon.dataset.samplers import (
@@ -160,7 +160,7 @@ class TrainingAssembly:
         if stage.label_structures or frames is None:
             made.append(maker.make(structure, mof_ids=found.name))
         if frames is not None:
-            made.append(maker.make(frames["frames"], mof_ids=found.name))
+            made.append(_label_frames(maker, frames["frames"], found.name))
         outputs = [each.output for each in made]
         if len(made) > 1:
             # the document of the unit is that of the samples; both go into the dataset
@@ -263,6 +263,17 @@ class TrainingAssembly:
                 f"potentials: [{', '.join(existing)}]",
             )
         return existing[wanted[0]]
+
+
+def _label_frames(maker: Any, frames: OutputReference, name: str) -> Any:
+    """Make the job or flow that labels the samples of a MOF; its output is one LabelDoc."""
+    from mofonon.dft import LabelMaker
+
+    if not isinstance(maker, LabelMaker):
+        return maker.make(frames, mof_ids=name)
+    started = label_samples(maker, frames, name)
+    started.name = f"label {name}"
+    return started
 
 
 def named_files(settings: FineTuneSpec) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobflow import Flow
 
-from mofonon.campaign.resources import place_unit
+from mofonon.campaign.resources import place_unit, queue_name
 from mofonon.campaign.state import (
     State,
     UnitRow,
@@ -154,6 +154,7 @@ class RemoteProject:
             place_unit(unit, self.project.workers, self.project.exec_config)
             for job in unit.jobs:
                 job.hosts = []
+                job.name = queue_name(job.name)
         flow = Flow([job for unit in group for job in unit.jobs], name=campaign)
         flow.metadata = {"campaign": campaign}
         first = next(iter(self.project.workers))

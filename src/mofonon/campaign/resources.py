@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,14 @@ from mofonon.campaign.units import Unit
 
 _LEAST_HOURS = 0.25
 _LEAST_MEMORY = 2.0  # GB
+
+
+def queue_name(name: str) -> str:
+    """Name of a job without what a shell takes for its own, such as brackets.
+
+    jobflow-remote writes it unquoted into the scripts of shell and batch workers.
+    """
+    return re.sub(r"[^A-Za-z0-9 _.,:+%=-]+", "-", name)
 
 
 def merged(stage: Resources, campaign: Resources) -> Resources:

@@ -15,7 +15,9 @@ from pymatgen.core import Structure
 from mofonon.arrays import EncodedArray
 from mofonon.campaign.extension import require_accepted
 from mofonon.campaign.identity import flat_jobs, renamed
+from mofonon.campaign.resources import queue_name
 from mofonon.dataset.schemas import PARTS, DatasetDoc
+from mofonon.dft import LabelDoc, LabelMaker
 from mofonon.errors import CampaignError
 from mofonon.potentials import PotentialSpec
 from mofonon.potentials.stored import keep_model
@@ -91,6 +93,33 @@ def _dataset(found: Any) -> DatasetDoc:
     return found if isinstance(found, DatasetDoc) else DatasetDoc.model_validate(found)
 
 
+@job(data=["frames"], output_schema=LabelDoc)
+def label_samples(maker: LabelMaker, frames: list[Any], mof_id: str) -> Response[Any]:
+    """Label the samples of one MOF by VASP.
+
+    The harvest takes the place of this job, so that its LabelDoc is the one there is.
+
+    Parameters
+    ----------
+    maker : LabelMaker
+        How.
+    frames : list of UnlabelledFrame
+        What to label; all of one MOF.
+    mof_id : str
+        Its name.
+
+    Raises
+    ------
+    CampaignError
+        When there is nothing to label: the samplers failed.
+    """
+    if not frames:
+        raise CampaignError(f"{mof_id} has no samples to label: its samplers failed")
+    made = maker.make(frames, [mof_id] * len(frames))
+    (of_the_mof,) = made.jobs
+    return Response(replace=in_place_of_this_job(of_the_mof))
+
+
 @job
 def start_with_model(
     maker: Any,
@@ -161,6 +190,7 @@ def in_place_of_this_job(made: Flow | Job) -> Flow:
         each.function_args = tuple(renamed(list(each.function_args), names))
         each.function_kwargs = renamed(each.function_kwargs, names)
         each.hosts = []
+        each.name = queue_name(each.name)
         if each.uuid == final:
             each.index = running.index + 1
         each.set_uuid(names[each.uuid])

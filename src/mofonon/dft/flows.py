@@ -18,7 +18,7 @@ from mofonon.provenance import content_hash
 from mofonon.structures import structure_hash
 
 
-@job
+@job(data=["frames"])
 def label_found_frames(
     frames: Any, maker: LabelMaker, mof_ids: Sequence[str] | str | None = None
 ) -> Response:
