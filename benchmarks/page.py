@@ -15,6 +15,7 @@ ORDER = (
     "displacement_error",
     "scaling",
     "page_load",
+    "campaign_scale",
 )
 
 HEAD = """# Benchmarks

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -21,9 +22,13 @@ REPOSITORY = Path(__file__).parents[2]
 CYANIDE = REPOSITORY / "src" / "mofonon" / "data" / "structures" / "Zn(CN)2.cif"
 PROJECT = ("-p", "test")
 
+#: Epochs of the training that its wall time ends.
+_LONG = 40
+
 #: Where and when something ran, and what follows from it: no part of a result.
 _CIRCUMSTANCES = {
     *("completed_at", "seconds", "uuid", "job_uuid", "dir_name", "hostname", "started_at"),
+    *("directory", "speed"),
     *("calculation_id", "dataset_id", "evaluation_id", "document_id", "load_seconds"),
 }
 
@@ -85,9 +90,9 @@ def _set_up(project: dict[str, Any], folder: Path, vasp: dict[str, str]) -> None
         worker["pre_run"] += f"\nexport RECORD_ALLOCATIONS={folder / 'allocations'}\n"
 
 
-def test_the_demo_on_a_cluster_ends_as_it_does_here(cluster: Cluster):
-    here = json.loads(cluster.call("run", "demo.yaml", "--json").stdout)["units"]
-    assert not [unit["why"] for unit in here if unit["state"] != "done"]
+@pytest.fixture(scope="module")
+def submitted(cluster: Cluster) -> Cluster:
+    """The cluster after it has run the campaign."""
     cluster.call("submit", "demo.yaml", *PROJECT)
     settings = cluster.environment
     cluster.environment = {name: settings[name] for name in settings if "VASP" not in name}
@@ -95,6 +100,13 @@ def test_the_demo_on_a_cluster_ends_as_it_does_here(cluster: Cluster):
     cluster.environment = settings
     cluster.wait_for(cluster.settled, 900)
     cluster.kill_runner()
+    return cluster
+
+
+def test_the_demo_on_a_cluster_ends_as_it_does_here(submitted: Cluster):
+    cluster = submitted
+    here = json.loads(cluster.call("run", "demo.yaml", "--json").stdout)["units"]
+    assert not [unit["why"] for unit in here if unit["state"] != "done"]
     there = json.loads(cluster.call("status", "demo.yaml", *PROJECT, "--json").stdout)
     assert not [unit["why"] for unit in there if unit["state"] != "done"]
     ids = {unit["stage"]: unit["document_id"] for unit in here}
@@ -117,6 +129,63 @@ def test_the_demo_on_a_cluster_ends_as_it_does_here(cluster: Cluster):
         assert "stand-in" in local[stage]["notice"], stage
 
 
+def test_fine_tuning_goes_on_after_its_wall_time(submitted: Cluster):
+    """SLURM ends the job at its time limit; the next one starts from the checkpoint."""
+    cluster = submitted
+    _write_long_training(cluster)
+    cluster.call("submit", "long.yaml", *PROJECT)
+    trainings = cluster.folder / "work" / "checkpoints" / "training"
+    before = set(_checkpoints(trainings))
+    cluster.start_runner()
+    found = cluster.wait_for(lambda: set(_checkpoints(trainings)) - before)
+    folder = found.pop().parents[1]
+    _hold(folder)  # so that its time ends in the middle, however fast the machine is
+    reached = _newest_epoch(folder)
+    job_id = cluster.slurm.call("squeue", "-h", "-t", "R", "-o", "%i").split()[0]
+    cluster.slurm.call("scontrol", "update", f"JobId={job_id}", "TimeLimit=1")
+    query = {"job.name": "finetune", "state": "FAILED"}
+    (failed,) = cluster.wait_for(lambda: cluster.jobs(query), 240)
+    assert cluster.slurm.call("squeue", "-h").split() == []
+    status = json.loads(cluster.call("status", "long.yaml", *PROJECT, "--json").stdout)
+    (unit,) = [unit for unit in status if unit["stage"] == "finetune"]
+    assert unit["state"] == "failed"
+    assert "told to stop" in unit["why"] or "killed before it ended" in unit["why"]
+    cluster.call("retry", "long.yaml", *PROJECT)
+    cluster.wait_for(lambda: cluster.jobs({"uuid": failed["uuid"], "state": "COMPLETED"}))
+    cluster.kill_runner()
+    (entry,) = cluster.documents({"uuid": failed["uuid"]})
+    model = entry["output"]
+    assert (model["n_starts"], model["n_epochs"]) == (2, _LONG)
+    (note,) = [note for note in model["notes"] if "went on from the checkpoint" in note]
+    assert 0 <= reached <= int(note.split()[-1]) < _LONG - 1
+
+
+def _write_long_training(cluster: Cluster) -> None:
+    """A campaign that trains on the dataset of the demo."""
+    (dataset,) = cluster.documents({"output.@class": "DatasetDoc"})
+    content = yaml.safe_load((cluster.folder / "demo.yaml").read_text())
+    content["name"] = "long"
+    finetune = content["stages"]["finetune"]
+    finetune["settings"]["max_epochs"] = _LONG
+    content["stages"] = {"label": {"document": dataset["uuid"]}, "finetune": finetune}
+    (cluster.folder / "long.yaml").write_text(yaml.safe_dump(content))
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return list(folder.glob("**/checkpoints/*.pt"))
+
+
+def _newest_epoch(folder: Path) -> int:
+    return max(int(path.stem.rsplit("-", 1)[1].split("_")[0]) for path in _checkpoints(folder))
+
+
+def _hold(folder: Path) -> None:
+    """Stop the process that trains in a folder; SLURM's SIGCONT lets it go on."""
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder) in part for part in process.info["cmdline"] or ()):
+            process.suspend()
+
+
 def _documents(ids: dict[str, str]) -> dict[str, Any]:
     from mofonon.store import get_document, open_store
 
@@ -126,8 +195,7 @@ def _documents(ids: dict[str, str]) -> dict[str, Any]:
 
 def differences(one: Any, other: Any, place: str) -> Iterator[str]:
     """Places where two documents differ: numbers by more than 1e-8, anything else at all."""
-    if isinstance(one, EncodedArray):
-        one, other = one.decode(), other.decode()
+    one, other = _decoded(one), _decoded(other)
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted({*one, *other} - _CIRCUMSTANCES):
             yield from differences(one.get(key), other.get(key), f"{place}.{key}")
@@ -138,11 +206,23 @@ def differences(one: Any, other: Any, place: str) -> Iterator[str]:
         yield f"{place}: {str(one)[:80]} and {str(other)[:80]}"
 
 
+def _decoded(value: Any) -> Any:
+    if isinstance(value, dict) and value.get("@class") == "EncodedArray":
+        fields = {name: part for name, part in value.items() if not name.startswith("@")}
+        return EncodedArray(**fields).decode()
+    return value
+
+
 def _equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same, numbers to 1e-8 of themselves or of their unit.
+
+    Where a process has evaluated a model before, TorchScript rounds otherwise in the last
+    digit; the relaxation makes some 1e-10 of that.
+    """
     numbers = [np.asarray(each) for each in (one, other)]
     if all(np.issubdtype(each.dtype, np.floating) for each in numbers):
         same_shape = numbers[0].shape == numbers[1].shape
-        return same_shape and np.allclose(*numbers, rtol=0, atol=1e-8, equal_nan=True)
+        return same_shape and np.allclose(*numbers, rtol=1e-8, atol=1e-8, equal_nan=True)
     return np.array_equal(one, other)
 
 

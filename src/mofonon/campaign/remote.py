@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobflow import Flow
 
-from mofonon.campaign.resources import place_unit, queue_name
+from mofonon.campaign.resources import place_unit
 from mofonon.campaign.state import (
     State,
     UnitRow,
@@ -17,13 +17,14 @@ from mofonon.campaign.state import (
     blocked_by_needs,
     finished_jobs,
 )
-from mofonon.campaign.units import Unit
 from mofonon.errors import CampaignError, MissingDependencyError
 from mofonon.store import without_credentials
 
 if TYPE_CHECKING:
     from jobflow import JobStore
     from jobflow_remote.jobs.jobcontroller import JobController
+
+    from mofonon.campaign.units import Unit
 
 _RUNNING = {
     *("CHECKED_OUT", "UPLOADED", "SUBMITTED", "RUNNING", "RUN_FINISHED", "DOWNLOADED"),
@@ -154,7 +155,6 @@ class RemoteProject:
             place_unit(unit, self.project.workers, self.project.exec_config)
             for job in unit.jobs:
                 job.hosts = []
-                job.name = queue_name(job.name)
         flow = Flow([job for unit in group for job in unit.jobs], name=campaign)
         flow.metadata = {"campaign": campaign}
         first = next(iter(self.project.workers))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobflow import Job
-
-from mofonon.campaign.estimates import Estimate
 from mofonon.campaign.schema_base import Resources
-from mofonon.campaign.units import Unit
+
+if TYPE_CHECKING:
+    from jobflow import Job
+
+    from mofonon.campaign.estimates import Estimate
+    from mofonon.campaign.units import Unit
 
 _LEAST_HOURS = 0.25
 _LEAST_MEMORY = 2.0  # GB

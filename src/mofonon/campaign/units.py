@@ -11,6 +11,7 @@ from pymatgen.core import Structure
 
 from mofonon.campaign.estimates import Estimate
 from mofonon.campaign.identity import flat_jobs, identify_jobs, renamed
+from mofonon.campaign.resources import queue_name
 from mofonon.campaign.schema_base import Resources
 from mofonon.errors import MofononError
 
@@ -108,6 +109,7 @@ def make_unit(unit: Unit, made: Flow | Job, campaign: str, taken: Mapping[str, o
     unit.jobs = list(fresh.values())
     for job in unit.jobs:
         job.hosts = []
+        job.name = queue_name(job.name)
         # a failed parent must not block what only looks at what there is
         job.update_config({"on_missing_references": OnMissing.NONE}, dynamic=True)
         job.update_metadata(unit.metadata(campaign), dynamic=True)

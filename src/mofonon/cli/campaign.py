@@ -222,9 +222,9 @@ def status(
     """Say of each structure and stage whether it waits, runs, is done or failed, and why."""
     set_threads(None)
     with stdout_for_results():
-        from mofonon.cli import campaign_runs
+        from mofonon.cli import campaign_status
 
-        states = campaign_runs.states(file, project, store, allow_import)
+        states = campaign_status.states(file, project, store, allow_import)
     if as_json:
         typer.echo(json.dumps([state.plain() for state in states], indent=2))
     else:

@@ -14,19 +14,18 @@ from mofonon.campaign.load import load_campaign
 from mofonon.campaign.local import LocalRun
 from mofonon.campaign.maker import CampaignMaker
 from mofonon.campaign.schema import CampaignSpec
-from mofonon.campaign.state import UnitRow, UnitState, states_in_store
+from mofonon.campaign.state import UnitState
 from mofonon.campaign.structures import structure_files
-from mofonon.campaign.table import remember, remembered
+from mofonon.campaign.table import remember
 from mofonon.campaign.units import Unit
+from mofonon.cli.campaign_status import open_project, rows_of
 from mofonon.cli.progress_bar import ProgressBar, note
 from mofonon.cli.runs import writing
-from mofonon.errors import CampaignError, SettingsError
-from mofonon.store import get_document, open_store
+from mofonon.errors import CampaignError
+from mofonon.store import get_document
 
 if TYPE_CHECKING:
     from jobflow import JobStore
-
-    from mofonon.campaign.remote import RemoteProject
 
 _MOST_ON_A_PAGE = 50
 
@@ -47,19 +46,8 @@ def load(file: Path, allow_import: Sequence[str] | None) -> Loaded:
             spec,
             lambda done, total: bar(progress.Progress("structures", done, total)),
         )
-    remember(spec, units)
+    remember(file, spec, units)
     return Loaded(spec, units)
-
-
-def rows_of(
-    file: Path, allow_import: Sequence[str] | None
-) -> tuple[CampaignSpec, list[UnitRow]]:
-    """Rows of a campaign, without reading its structures again where nothing changed."""
-    spec = load_campaign(file, allow_import or ())
-    known = remembered(spec)
-    if known is None:
-        known = remember(spec, load(file, allow_import).units)
-    return spec, known
 
 
 def run_here(loaded: Loaded, store: JobStore, folder: Path, *, retry: bool) -> list[UnitState]:
@@ -96,19 +84,6 @@ def note_standin() -> None:
         note(f"warning: {STANDIN_NOTICE}")
 
 
-def states(
-    file: Path,
-    project: str | None,
-    store_path: Path | None,
-    allow_import: Sequence[str] | None,
-) -> list[UnitState]:
-    """States of all units: in the queue of a project, or in a store."""
-    spec, rows = rows_of(file, allow_import)
-    if project is not None:
-        return _project(project).states(rows, spec.name)
-    return states_in_store(rows, open_store(store_path), spec.name)
-
-
 def submit(
     file: Path,
     project: str | None,
@@ -125,7 +100,7 @@ def submit(
         done = fireworks.submit(loaded.units, loaded.spec.name, pad)
         where = f"LaunchPad {pad.name}"
     else:
-        opened = _project(project)
+        opened = open_project(project)
         loaded = load(file, allow_import)
         done = opened.submit(loaded.units, loaded.spec.name)
         where = f"project {opened.name}"
@@ -225,16 +200,14 @@ def retry_remote(
     file: Path, project: str, allow_import: Sequence[str] | None
 ) -> dict[str, Any]:
     """Clear stale locks, then run again what failed."""
-    opened = _project(project)
-    spec, rows = rows_of(file, allow_import)
+    opened = open_project(project)
+    name, rows = rows_of(file, allow_import)
     n_jobs, n_flows = opened.clear_locks()
     failed = [
-        state
-        for state in opened.states(rows, spec.name)
-        if state.state in ("failed", "blocked")
+        state for state in opened.states(rows, name) if state.state in ("failed", "blocked")
     ]
     return {
-        "campaign": spec.name,
+        "campaign": name,
         "unlocked_jobs": n_jobs,
         "unlocked_flows": n_flows,
         "n_failed": sum(state.state == "failed" for state in failed),
@@ -275,15 +248,3 @@ def write_results(states: Sequence[UnitState], store: JobStore, folder: Path) ->
     return write_report(
         docs, folder, document_ids=[s.row.document_id for s in shown], names=names
     )
-
-
-def _project(name: str | None) -> RemoteProject:
-    import os
-
-    from mofonon.campaign.remote import RemoteProject
-
-    if name is None and not os.environ.get("JFREMOTE_PROJECT"):
-        raise SettingsError(
-            "no project was named", "give --project NAME, or set JFREMOTE_PROJECT"
-        )
-    return RemoteProject(name)

@@ -78,7 +78,7 @@ def serve(
     machine: ssh -L 8050:127.0.0.1:8050 HOST.
     """
     with stdout_for_results():
-        from mofonon.cli import campaign_runs
+        from mofonon.cli import campaign_status
         from mofonon.report.server import ReportServer
         from mofonon.store import describe_store, open_store
 
@@ -89,7 +89,7 @@ def serve(
 
             if campaign is None:
                 return {}
-            states = campaign_runs.states(campaign, project, store, None)
+            states = campaign_status.states(campaign, project, store, None)
             return {stage: dict(found) for stage, found in counts(states).items()}
 
         progress()  # complains now, not at the first request

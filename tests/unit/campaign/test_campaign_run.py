@@ -95,6 +95,24 @@ def test_a_bad_file_ends_in_the_table_and_not_in_a_crash(campaign, call, tmp_pat
 
 
 @pytest.mark.slow
+def test_status_knows_what_changed_since_it_was_last_asked(campaign, call, tmp_path):
+    """It remembers the units of a campaign, without reading its structures again."""
+    path = campaign(("Al",))
+    assert {unit["structure"] for unit in call("status", path)} == {"Al", ""}
+    (table,) = (tmp_path / "checkpoints" / "campaigns").glob("*.json")
+    written = table.stat().st_mtime_ns
+    call("status", path)
+    assert table.stat().st_mtime_ns == written
+    campaign(("Al", "Cu"))  # one more in the folder
+    assert {unit["structure"] for unit in call("status", path)} == {"Al", "Cu", ""}
+    before = {unit["document_id"] for unit in call("status", path)}
+    for file in (tmp_path / "structures").iterdir():  # another structure in the same file
+        file.write_text((tmp_path / "structures" / "Cu.json").read_text())
+    ids = [unit["document_id"] for unit in call("status", path) if unit["structure"]]
+    assert len(set(ids)) == 2
+    assert before - set(ids)
+
+
 def test_the_plan_counts_what_is_then_computed(campaign, call):
     path = campaign(("Al",), stages={"phonons": {"settings": {"mesh": [3, 3, 3]}}})
     plan = call("campaign", "plan", path)
