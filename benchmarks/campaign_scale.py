@@ -193,6 +193,7 @@ def main() -> None:
     options = parser.parse_args()
     set_threads()
     with running_cluster() as cluster:
+        cluster.patience = 7200
         ran = run(cluster, options.run)
         print(json.dumps(ran, indent=2), flush=True)
         simulated = [simulate(cluster, number) for number in options.simulate]

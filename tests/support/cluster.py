@@ -33,6 +33,8 @@ class Cluster:
     mongod: Mongod
     environment: dict[str, str]
     runner: "subprocess.Popen[bytes] | None" = None
+    #: Seconds that a command may take.
+    patience: float = 300
 
     def call(
         self, *arguments: object, check: bool = True
@@ -52,7 +54,7 @@ class Cluster:
             cwd=self.folder,
             env=self.environment,
             check=False,
-            timeout=300,
+            timeout=self.patience,
         )
         if check and done.returncode != 0:
             raise AssertionError(f"{arguments}: {done.stdout[-2000:]}{done.stderr[-3000:]}")
