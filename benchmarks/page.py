@@ -16,6 +16,7 @@ ORDER = (
     "scaling",
     "page_load",
     "campaign_scale",
+    "fine_tuning",
 )
 
 HEAD = """# Benchmarks
