@@ -167,7 +167,7 @@ def _not_covered(new: Path, manifest: Path, quantile: float) -> set[str]:
     from mofonon.cli.select_runs import CoverageOptions, run_coverage
 
     with TemporaryDirectory() as folder:
-        report, _, _ = run_coverage(
+        report, records, _ = run_coverage(
             CoverageOptions(
                 source=new,
                 manifest=manifest,
@@ -178,6 +178,10 @@ def _not_covered(new: Path, manifest: Path, quantile: float) -> set[str]:
                 output=Path(folder),
             )
         )
+    for record in records:
+        if not record.accepted:
+            why = f"{record.refused_by}, {record.message}"
+            note(f"{record.file} is left out by the curation of {manifest.name}: {why}")
     return {row.id for row in report.rows if row.outside}
 
 

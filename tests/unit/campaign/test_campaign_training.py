@@ -257,3 +257,33 @@ def _write_strained(path):
 
     path.parent.mkdir()
     Structure.from_file(CYANIDE).apply_strain(0.02, inplace=False).to(str(path))
+
+
+@pytest.mark.slow
+def test_an_extension_takes_what_the_training_set_does_not_cover(tmp_path, monkeypatch):
+    """By the manifest of mofonon select; what its curation refuses is named."""
+    monkeypatch.chdir(tmp_path)
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir(), new.mkdir()
+    for name in ("MOF-5", "Zn-MOF-74"):
+        (old / f"{name}.cif").write_bytes((CYANIDE.parent / f"{name}.cif").read_bytes())
+    almost = Structure.from_file(old / "Zn-MOF-74.cif").apply_strain(0.001, inplace=False)
+    almost.to(str(new / "almost.cif"))
+    (new / "cyanide.cif").write_bytes(CYANIDE.read_bytes())
+    (new / "broken.cif").write_text("data_nothing\n")
+    select = ("select", "old", "-n", "2", "--min-pore", "0", "--output", "chosen")
+    done = CliRunner().invoke(app, [*select, "--processes", "1"])
+    assert done.exit_code == 0, done.output
+    content = yaml.safe_load((WORKFLOWS / "extend.yaml").read_text())
+    content["structures"] = {"folder": "old"}
+    content["stages"]["extend"] |= {"dataset": "id", "manifest": "chosen/manifest.yaml"}
+    Path("extend.yaml").write_text(yaml.safe_dump(content))
+    from mofonon.cli.campaign_runs import write_extension
+
+    said: list[str] = []
+    monkeypatch.setattr("mofonon.cli.campaign_runs.note", said.append)
+    written = write_extension(Path("extend.yaml"), new, None, None)
+    files = yaml.safe_load(written.read_text())["structures"]["files"]
+    assert files == [str(new / "cyanide.cif")]
+    assert any("broken.cif is left out" in text for text in said)
+    assert any(text.startswith("1 of 3 structures are not covered") for text in said)
