@@ -130,7 +130,7 @@ def test_the_demo_on_a_cluster_ends_as_it_does_here(submitted: Cluster):
     _query_finds_the_same(cluster)
     label = local["label"]
     assert (label["state"], label["n_good"]) == ("successful", 4)
-    for stage in ("label", "dataset", "finetune", "phonons"):
+    for stage in ("label", "dataset", "finetune", "evaluate", "phonons", "report"):
         assert "stand-in" in local[stage]["notice"], stage
 
 

@@ -16,7 +16,7 @@ from mofonon.campaign.report import summarize_campaign
 from mofonon.campaign.resources import merged
 from mofonon.campaign.schema import CampaignSpec, LatticeStage
 from mofonon.campaign.schema_base import Stage
-from mofonon.campaign.stages import FOUND_BY, stage_maker, summary_fields
+from mofonon.campaign.stages import FOUND_BY, SUMMARY_FIELDS, stage_maker, summary_fields
 from mofonon.campaign.structures import (
     NamedStructure,
     read_named,
@@ -237,5 +237,7 @@ def report_row(unit: Unit, fields: tuple[str, ...]) -> dict[str, Any]:
             row["found"] = unit.output[known]  # a dict, not a document
         else:
             row["found"] = getattr(unit.output, known) if known else unit.output
+        if unit.stage in SUMMARY_FIELDS and unit.stage != "sample":
+            row["notice"] = unit.output.notice
         row["values"] = {name: getattr(unit.output, name) for name in fields}
     return row

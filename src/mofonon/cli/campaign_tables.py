@@ -55,6 +55,8 @@ def print_states(states: Sequence[UnitState], *, all_units: bool) -> None:
 
 def print_results(states: Sequence[UnitState], store: JobStore) -> None:
     """Print the key figures of what is done: one row a structure and potential."""
+    from mofonon.campaign.report import one_notice
+
     wanted = {s.row.document_id: s for s in states if s.state == "done"}
     stages = [s for s in dict.fromkeys(s.row.stage for s in states) if s in _FIGURES]
     if not wanted or not stages:
@@ -63,7 +65,7 @@ def print_results(states: Sequence[UnitState], store: JobStore) -> None:
     found: dict[str, dict[str, Any]] = {}
     criteria = {"uuid": {"$in": list(wanted)}, "output.@class": {"$ne": FAILURE}}
     for entry in store.docs_store.query(
-        criteria, ["uuid", *(f"output.{field}" for field in fields)]
+        criteria, ["uuid", *(f"output.{field}" for field in (*fields, "notice"))]
     ):
         if isinstance(entry.get("output"), dict):
             found.setdefault(entry["uuid"], {}).update(entry["output"])
@@ -82,7 +84,10 @@ def print_results(states: Sequence[UnitState], store: JobStore) -> None:
     for (structure, potential), values in rows.items():
         cells = [_shown(values.get(stage, {}).get(field)) for stage, field, _ in columns]
         table.add_row(structure, potential, *cells)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    if notice := one_notice(output.get("notice") for output in found.values()):
+        console.print(notice, style="yellow", markup=False, highlight=False)
 
 
 def print_plan(plans: Sequence[StagePlan]) -> None:

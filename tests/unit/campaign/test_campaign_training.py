@@ -168,6 +168,15 @@ def _label_jobs():
     return {job.uuid for unit in units if unit.stage == "label" for job in unit.jobs}
 
 
+def test_the_notices_of_a_campaign_name_each_stand_in_once():
+    from mofonon.campaign.report import one_notice
+
+    standin = "labels by a stand-in"
+    notices = [None, standin, f"fine-tuned from: toy; labels: {standin}", f"toy; {standin}"]
+    assert one_notice(notices) == f"{standin}; toy"
+    assert one_notice([None]) is None
+
+
 def test_what_needs_a_failed_training_is_blocked(tmp_path, monkeypatch):
     """And says what failed, not that an input is missing; status says the same as run."""
     monkeypatch.chdir(tmp_path)
