@@ -30,6 +30,7 @@ from typing import IO
 _IDLE_SECONDS = 60
 _GRACE_SECONDS = 30
 _START_SECONDS = 120
+_DEVICE_SECONDS = 30
 _LONGEST_MESSAGE = 1 << 20
 #: Kept open for the life of the process: the lock on its GPU.
 _LOCKS: list[IO[str]] = []
@@ -54,22 +55,32 @@ def claim_device() -> str | None:
     devices = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     if not os.environ.get("MOFONON_ONE_GPU") or len(devices) < 2:
         return None
-    for device in devices:
-        lock = _private_path(f"gpu-{device}.lock").open("w", encoding="utf-8")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            continue
-        _LOCKS.append(lock)
-        os.environ["CUDA_VISIBLE_DEVICES"] = device
-        return device
+    end = time.monotonic() + _DEVICE_SECONDS
+    while True:
+        for device in devices:
+            if _lock_device(device):
+                os.environ["CUDA_VISIBLE_DEVICES"] = device
+                return device
+        if time.monotonic() > end:
+            break
+        time.sleep(0.1)  # the process of the job before may be about to end
     from mofonon.errors import CampaignError
 
     raise CampaignError(
         f"all {len(devices)} GPUs of the allocation are taken",
         "set parallel_jobs of the batch worker to the number of GPUs of the allocation",
     )
+
+
+def _lock_device(device: str) -> bool:
+    lock = _private_path(f"gpu-{device}.lock").open("w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    _LOCKS.append(lock)
+    return True
 
 
 def run(folder: str) -> None:
@@ -151,6 +162,8 @@ def _serve_one(connection: socket.socket) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        for lock in _LOCKS:
+            lock.close()  # before the next job can start, which wants the device
         with suppress(OSError):
             connection.sendall(bytes([status]))
         os._exit(status)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -38,11 +39,14 @@ def test_jobs_of_an_allocation_get_a_device_each(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     jobs = [_claim(), _claim()]
     assert sorted(job.stdout.readline().strip() for job in jobs) == ["4", "7"]
+    monkeypatch.setattr(execute, "_DEVICE_SECONDS", 0.2)
     with pytest.raises(CampaignError, match="all 2 GPUs of the allocation are taken"):
         execute.claim_device()
-    jobs[0].kill()
+    monkeypatch.setattr(execute, "_DEVICE_SECONDS", 30)
+    threading.Timer(0.5, jobs[0].kill).start()
+    # that of the killed one, once it has ended
+    assert execute.claim_device() in ("4", "7")
     jobs[0].wait()
-    assert execute.claim_device() in ("4", "7")  # that of the killed one
     jobs[1].communicate("\n")
 
 
