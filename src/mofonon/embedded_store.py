@@ -7,9 +7,8 @@ hold a text that the criteria ask for, and arrays of another key. MontyDB still 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +73,7 @@ class NarrowingEngine(SQLiteKVEngine):
         super().__init__(config)
         self._texts: list[str] = []
         self._keyed = False
+        self._held: Any = None
 
     @contextmanager
     def only(self, texts: list[str], *, keyed: bool) -> Iterator[None]:
@@ -96,13 +96,22 @@ class NarrowingEngine(SQLiteKVEngine):
 
     @contextmanager
     def held_open(self, db_file: Path) -> Iterator[None]:
-        """Keep a connection open, so that closing others does not write everything out."""
+        """Use one connection for all that is read and written within."""
         if not db_file.is_file():
             yield
             return
-        with closing(sqlite3.connect(db_file)) as connection:
-            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-            yield
+        with self._connect(str(db_file)) as connection:
+            self._held = connection
+            try:
+                yield
+            finally:
+                self._held = None
+
+    def _connect(self, db_file: str, wconcern: Any = None) -> Any:
+        """Open a connection, or take the one that is held open."""
+        if self._held is not None:
+            return nullcontext(self._held)
+        return super()._connect(db_file, wconcern)
 
     def read_all(self, db_file: str, limit: int) -> list[tuple[bytes]]:
         """Rows that may match."""

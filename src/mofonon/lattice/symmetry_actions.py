@@ -9,7 +9,7 @@ rotates the strain, ``U' = R U R^T``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from ase import Atoms
@@ -182,11 +182,26 @@ def find_actions(atoms: Atoms, tolerance: float = EXACT) -> SymmetryActions:
     -----
     Translations of a cell that is not primitive are operations too.
     """
+    if not atoms.pbc.all() or atoms.constraints:
+        return SymmetryActions.trivial(len(atoms))
+    crystal = (atoms.cell.array, atoms.positions, atoms.numbers.astype(np.int64))
+    return _find_actions(*(part.tobytes() for part in crystal), tolerance)
+
+
+@lru_cache(maxsize=16)
+def _find_actions(
+    cell_bytes: bytes, position_bytes: bytes, number_bytes: bytes, tolerance: float
+) -> SymmetryActions:
+    """As :func:`find_actions`; a relaxation asks for those of one structure several times."""
     import spglib
 
+    atoms = Atoms(
+        np.frombuffer(number_bytes, dtype=np.int64),
+        cell=np.frombuffer(cell_bytes).reshape(3, 3),
+        positions=np.frombuffer(position_bytes).reshape(-1, 3),
+        pbc=True,
+    )
     trivial = SymmetryActions.trivial(len(atoms))
-    if not atoms.pbc.all() or atoms.constraints:
-        return trivial
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
     try:
         found = spglib.get_symmetry(cell, symprec=tolerance)
@@ -196,10 +211,12 @@ def find_actions(atoms: Atoms, tolerance: float = EXACT) -> SymmetryActions:
         return trivial
     rotations, permutations = [], []
     inverse = np.linalg.inv(atoms.cell.array)
+    scaled = np.mod(np.mod(atoms.get_scaled_positions(), 1.0), 1.0)
+    tree = cKDTree(scaled, boxsize=1.0)
     for rotation, translation in zip(found["rotations"], found["translations"], strict=True):
         cartesian = atoms.cell.array.T @ rotation @ inverse.T
         stretch = np.abs(atoms.cell.array @ (cartesian.T @ cartesian - np.eye(3))).max()
-        permutation = _permutation(atoms, rotation, translation, tolerance)
+        permutation = _permutation(atoms, tree, rotation, translation, tolerance)
         if stretch <= tolerance and permutation is not None:
             rotations.append(cartesian)
             permutations.append(permutation)
@@ -209,11 +226,10 @@ def find_actions(atoms: Atoms, tolerance: float = EXACT) -> SymmetryActions:
 
 
 def _permutation(
-    atoms: Atoms, rotation: Integers, translation: Floats, tolerance: float
+    atoms: Atoms, tree: cKDTree, rotation: Integers, translation: Floats, tolerance: float
 ) -> Integers | None:
     """Where each atom goes; None when an operation does not map atoms on atoms."""
-    scaled = np.mod(np.mod(atoms.get_scaled_positions(), 1.0), 1.0)
-    tree = cKDTree(scaled, boxsize=1.0)
+    scaled = tree.data
     images = scaled @ rotation.T + translation
     _, target = tree.query(np.mod(np.mod(images, 1.0), 1.0))
     if len(np.unique(target)) < len(target) or (atoms.numbers[target] != atoms.numbers).any():
