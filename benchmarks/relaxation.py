@@ -19,6 +19,7 @@ evaluations of L-BFGS over those of newton. The last three run for the structure
 from __future__ import annotations
 
 import argparse
+import json
 import time
 import warnings
 from collections.abc import Callable
@@ -49,6 +50,7 @@ from mofonon.structures import (
 
 FMAX = 1e-6
 RATTLE = 0.01
+HEADING = "Evaluations and seconds"
 METHODS = ("newton", "lbfgs", "precon", "fix-symmetry", "fire")
 
 
@@ -173,18 +175,24 @@ def row(name: str, kind: str, atoms: Atoms, found: dict[str, Outcome]) -> dict[s
     }
 
 
-def mean_ratio(kind: str, found: list[dict[str, Outcome]]) -> str:
+def mean_ratio(kind: str, rows: list[dict[str, Any]]) -> str:
     """Geometric mean and least ratio of a set, failures of newton named."""
-    arrived = [each for each in found if each["newton"].converged]
-    ratios = [each["lbfgs"].evaluations / each["newton"].evaluations for each in arrived]
+    arrived = [one for one in rows if one["lbfgs/newton"] != "failed"]
+    ratios = [_count(one["lbfgs"]) / _count(one["newton"]) for one in arrived]
     if not ratios:
         return f"{kind}: newton did not arrive"
     mean = float(np.exp(np.mean(np.log(ratios))))
-    failed = len(found) - len(arrived)
+    failed = len(rows) - len(arrived)
+    bounds = sum(one["lbfgs"].startswith(">") for one in arrived)
     return (
         f"{kind}: geometric mean of lbfgs/newton {mean:.2f}, least {min(ratios):.2f}, over "
-        f"{len(ratios)} structures" + (f"; newton failed on {failed}" if failed else "")
+        f"{len(ratios)} structures, {bounds} of them lower bounds (lbfgs did not arrive)"
+        + (f"; newton failed on {failed}." if failed else ".")
     )
+
+
+def _count(shown: str) -> int:
+    return int(shown.lstrip(">").split()[0])
 
 
 def main() -> None:
@@ -201,12 +209,20 @@ def main() -> None:
         "--peer-steps", type=int, default=1500, help="Of precon, fix-symmetry and fire."
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--append",
+        nargs="*",
+        type=Path,
+        default=[],
+        help="Results of earlier runs of this script whose rows are kept; without structures, "
+        "only their tables are joined.",
+    )
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     potential = make_calculator(PotentialSpec.from_name(arguments.model))
-    rows: list[dict[str, Any]] = []
-    outcomes: dict[str, list[dict[str, Outcome]]] = {kind: [] for kind in arguments.kinds}
-    for path in arguments.files or sorted(STRUCTURES.glob("*.cif")):
+    rows = [row for path in arguments.append for row in earlier_rows(path)]
+    shipped = [] if arguments.append else sorted(STRUCTURES.glob("*.cif"))
+    for path in arguments.files or shipped:
         every = not arguments.all_methods or path.stem in arguments.all_methods
         for kind, atoms in variants(path, arguments.seed):
             if kind not in arguments.kinds:
@@ -215,20 +231,24 @@ def main() -> None:
             for method in METHODS if every else METHODS[:2]:
                 steps = arguments.max_steps if method in METHODS[:2] else arguments.peer_steps
                 found[method] = run(method, atoms, potential, steps)
-            outcomes[kind].append(found)
             rows.append(row(path.stem, kind, atoms, found))
             print(rows[-1], flush=True)
-            keep(arguments, rows, outcomes)
-    keep(arguments, rows, outcomes)
+            keep(arguments, rows)
+    keep(arguments, rows)
 
 
-def keep(
-    arguments: argparse.Namespace,
-    rows: list[dict[str, Any]],
-    outcomes: dict[str, list[dict[str, Outcome]]],
-) -> None:
+def earlier_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows that an earlier run left."""
+    return list(json.loads(path.read_text())["tables"][HEADING])
+
+
+def keep(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     """Print and write what there is so far."""
-    notes = [mean_ratio(kind, found) for kind, found in outcomes.items() if found]
+    sets = {
+        kind: [one for one in rows if one["start"].startswith(kind)]
+        for kind in ("CIF", "rattled")
+    }
+    notes = [mean_ratio(kind, of_kind) for kind, of_kind in sets.items() if of_kind]
     notes.append(
         f"Potential: {arguments.model}, a stand-in. Evaluations (wall seconds) to {FMAX:.0e} "
         f"eV/A; a > marks runs that had not arrived after {arguments.max_steps} steps "
@@ -239,7 +259,7 @@ def keep(
         f"relaxation_{arguments.model}",
         f"Relaxation of cell and positions, {arguments.model}",
         notes,
-        {"Evaluations and seconds": rows},
+        {HEADING: rows},
     )
 
 
