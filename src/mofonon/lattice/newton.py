@@ -219,25 +219,27 @@ class TrustRegionNewton(Optimizer):
             self._learn(point)
         if self.nsteps == 0:
             self.logfile.write("".join(f"{name:>{width}}" for name, width in _COLUMNS) + "\n")
-        stress = point.gradient[-3:] if self.coordinates.has_strain_rows else None
-        pressure = None
-        if stress is not None:
-            volume = self.coordinates.atoms.get_volume()
-            pressure = np.abs(stress).max() * self.coordinates.length / volume / units.GPa
         entries = (
             f"{self.nsteps}",
             f"{self.n_evaluations}",
             f"{point.energy:.8f}",
             f"{self.optimizable.gradient_norm(gradient):.2e}",
-            "" if pressure is None else f"{pressure:.2e}",
-            "" if self.lowest is None else f"{self.lowest:.4f}",
+            _shown(self._pressure(point), ".2e"),
+            _shown(self.lowest, ".4f"),
             f"{self.trust.radius:.4f}",
-            "" if self.trust.ratio is None else f"{self.trust.ratio:.3f}",
+            _shown(self.trust.ratio, ".3f"),
         )
-        line = "".join(
-            f"{entry:>{width}}" for entry, (_, width) in zip(entries, _COLUMNS, strict=True)
-        )
+        widths = (width for _, width in _COLUMNS)
+        line = "".join(f"{e:>{w}}" for e, w in zip(entries, widths, strict=True))
         self.logfile.write(line + "\n")
+
+    def _pressure(self, point: Point) -> float | None:
+        """Largest component of the stress (GPa)."""
+        if not self.coordinates.has_strain_rows:
+            return None
+        volume = self.coordinates.atoms.get_volume()
+        stress = point.gradient[-3:] * self.coordinates.length / volume
+        return float(np.abs(stress).max() / units.GPa)
 
     def _look(self) -> Point:
         """Evaluate where the target is; the same place is evaluated once."""
@@ -274,7 +276,7 @@ class TrustRegionNewton(Optimizer):
         """Find the symmetry and take the Hessian."""
         self._best = point
         found = find_actions(self.coordinates.atoms)
-        found = self._preserving_strains(found)
+        found = found.preserving(self.coordinates.strains)
         tolerance = 1e-3 if self.symmetry == "none" else self._noise()
         self.actions = found.leaving(point.gradient, tolerance)
         self._basis = None
@@ -320,19 +322,6 @@ class TrustRegionNewton(Optimizer):
         self._point = point
         self._modes_known = False
         self._look_at_modes()
-
-    def _preserving_strains(self, actions: SymmetryActions) -> SymmetryActions:
-        """Leave out operations that turn free strains into others."""
-        strains = self.coordinates.strains
-        if len(strains) in (0, 6):
-            return actions
-        flat = strains.reshape(-1, 9)
-        kept = []
-        for index, rotation in enumerate(actions.rotations):
-            turned = (rotation @ strains @ rotation.T).reshape(-1, 9)
-            if np.abs(turned - turned @ flat.T @ flat).max() < 1e-8:
-                kept.append(index)
-        return SymmetryActions(actions.rotations[kept], actions.permutations[kept])
 
     def _noise(self) -> float:
         """Asymmetry of a gradient that does not matter (eV/A)."""
@@ -447,14 +436,5 @@ class TrustRegionNewton(Optimizer):
         self._basis = None
 
 
-def hessian_cost(atoms: Any) -> int:
-    """Count the evaluations that the finite-difference Hessian of a target takes.
-
-    Parameters
-    ----------
-    atoms : Atoms or Filter
-        What is to be relaxed.
-    """
-    coordinates = JointCoordinates.of(atoms)
-    actions = find_actions(coordinates.atoms)
-    return count_probes(plan_probes(actions, coordinates.strains))
+def _shown(value: float | None, form: str) -> str:
+    return "" if value is None else f"{value:{form}}"

@@ -17,7 +17,9 @@ from mofonon.errors import StructureError
 from mofonon.lattice.carried_hessian import MOST_ATOMS, CarriedHessian, follow_strain
 from mofonon.lattice.documents import to_structure
 from mofonon.lattice.following import FollowedMode
-from mofonon.lattice.newton import HessianSource, TrustRegionNewton, hessian_cost
+from mofonon.lattice.hessian import count_probes, plan_probes
+from mofonon.lattice.joint_coordinates import JointCoordinates
+from mofonon.lattice.newton import HessianSource, TrustRegionNewton
 from mofonon.lattice.settings import Optimizer, RelaxMethod, RelaxSettings
 from mofonon.lattice.symmetry_actions import EXACT, find_actions
 from mofonon.structures import average_over_operations
@@ -272,10 +274,21 @@ def _take(system: Atoms, candidate: Atoms) -> None:
     system.positions = candidate.positions
 
 
+def hessian_cost(atoms: Any) -> int:
+    """Count the evaluations that the finite-difference Hessian of a target takes.
+
+    Parameters
+    ----------
+    atoms : Atoms or Filter
+        What is to be relaxed.
+    """
+    coordinates = JointCoordinates.of(atoms)
+    actions = find_actions(coordinates.atoms)
+    return count_probes(plan_probes(actions, coordinates.strains))
+
+
 def _first_hessian(target: Any, start: WarmStart | None) -> HessianSource | Floats:
     if start is not None:
-        from mofonon.lattice.joint_coordinates import JointCoordinates
-
         return start.hessian.over(JointCoordinates.of(target))
     return "finite-difference" if hessian_cost(target) <= MOST_LATE_DIFFERENCES else "model"
 

@@ -111,6 +111,24 @@ class SymmetryActions:
         ]
         return SymmetryActions(self.rotations[kept], self.permutations[kept])
 
+    def preserving(self, strains: Floats) -> SymmetryActions:
+        """Operations that map free strains on free strains.
+
+        Parameters
+        ----------
+        strains : ndarray, shape (n_strains, 3, 3)
+            Orthonormal basis of the strains that are free.
+        """
+        if len(strains) in (0, 6):
+            return self
+        flat = strains.reshape(-1, 9)
+        kept = []
+        for index, rotation in enumerate(self.rotations):
+            turned = (rotation @ strains @ rotation.T).reshape(-1, 9)
+            if np.abs(turned - turned @ flat.T @ flat).max() < 1e-8:
+                kept.append(index)
+        return SymmetryActions(self.rotations[kept], self.permutations[kept])
+
     @cached_property
     def orbits(self) -> list[Integers]:
         """Atoms that the operations map on each other, the first the representative."""
