@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test test-fast lint format docs model bench bench-page clean
+.PHONY: help demo test test-fast lint format docs model bench bench-small bench-page clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make format     format the code"
 	@echo "make bench      all benchmarks against the peers, and docs/benchmarks.md (hours)"
+	@echo "make bench-small  most of them on small structures (PEERS=folder of make_peers.sh)"
 	@echo "make docs       the site, in docs/_build/html; warnings are errors"
 	@echo "make model      distil the demo model anew (a quarter of an hour)"
 
@@ -73,11 +74,23 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/evaluation_cost.py
 	$(BIN)/python benchmarks/displacement_error.py
 	$(BIN)/python benchmarks/scaling.py
-	$(BIN)/python benchmarks/phonons.py
+	$(BIN)/python benchmarks/phonons.py --potentials springs demo
 	$(BIN)/python benchmarks/qha.py
 	$(BIN)/python benchmarks/campaign_scale.py --run 1000 --simulate 1000 20000
-	if [ -e benchmarks/relaxation.py ]; then $(BIN)/python benchmarks/relaxation.py; fi
+	$(BIN)/python benchmarks/phonons.py --rounds 1 --potentials medium --name phonons_medium
+	$(BIN)/python benchmarks/relaxation.py
+	$(BIN)/python benchmarks/relaxation.py --model chgnet --all-methods "Zn(CN)2"
+	$(BIN)/python benchmarks/volumes.py
 	$(BIN)/python benchmarks/page.py
+
+# most scripts, on what is small; the results beside the page's, in build/
+bench-small: export BENCHMARK_RESULTS = build/benchmarks-small
+bench-small: $(VENV)/.dev
+	$(BIN)/python benchmarks/evaluation_cost.py --rounds 1 --repeat 1 1 1
+	$(BIN)/python benchmarks/phonons.py --rounds 1 --structure "Zn(CN)2.cif" --potentials springs
+	$(BIN)/python benchmarks/qha.py --structures alloy --rounds 1
+	$(BIN)/python benchmarks/relaxation.py "src/mofonon/data/structures/Zn(CN)2.cif"
+	$(BIN)/python benchmarks/volumes.py MOF-5 --volumes 2
 
 bench-page: $(VENV)/.dev
 	$(BIN)/python benchmarks/page.py

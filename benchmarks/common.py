@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = ROOT / os.environ.get("BENCHMARK_RESULTS", "benchmarks/results")
 STRUCTURES = ROOT / "src/mofonon/data/structures"
 MEDIUM = ROOT / "build/benchmarks/medium.model"
 
@@ -74,6 +74,7 @@ def medium_model(path: Path = MEDIUM) -> Path:
     if not path.exists():
         import torch
 
+        sys.path.append(str(ROOT / "tests"))
         from support.mace_models import random_mace
 
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -200,7 +201,7 @@ def save(
     for heading, rows in tables.items():
         print(f"\n{heading}\n{table(rows)}")
     print("\n" + "\n".join(notes))
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     content = {"title": title, "notes": notes, "tables": tables, "machine": about}
     if raw is not None:
         content["raw"] = raw

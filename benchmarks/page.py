@@ -10,6 +10,8 @@ ORDER = (
     "relaxation_chgnet",
     "volumes",
     "phonons",
+    "phonons_atomate2",
+    "phonons_medium",
     "qha",
     "evaluation_cost",
     "displacement_error",
@@ -36,8 +38,8 @@ def main() -> None:
     for name in found:
         content = json.loads((RESULTS / f"{name}.json").read_text())
         about = content["machine"]
-        stem = name.split("_")[0] if name.startswith("relaxation") else name
-        script = f"{stem}.py"
+        several = name.startswith(("relaxation_", "phonons_"))
+        script = f"{name.split('_')[0] if several else name}.py"
         packages = ", ".join(f"{key} {value}" for key, value in about["versions"].items())
         parts.append(
             f"## {content['title']}\n\n"

@@ -106,6 +106,9 @@ def main() -> None:
         choices=["springs", "demo", "medium"],
     )
     parser.add_argument("--tools", nargs="+", default=list(TOOLS))
+    parser.add_argument(
+        "--name", default="phonons", help="Of the results: phonons, or phonons_ and a word."
+    )
     parser.add_argument("--mesh", type=int, default=11)
     parser.add_argument("--pitch", type=float, default=0.01, help="THz")
     options = parser.parse_args()
@@ -134,7 +137,7 @@ def main() -> None:
             tables[f"{options.structure}, {potential}; {what}"] = rows_of(runs)
             shares += share_rows(runs["mofonon"], potential)
     tables["ours: time in the potential"] = shares
-    save("phonons", "Phonons end to end, storage, time in the potential", NOTES, tables)
+    save(options.name, "Phonons end to end, storage, time in the potential", NOTES, tables)
 
 
 def share_rows(runs: list[dict[str, Any]], potential: str) -> list[dict[str, Any]]:
