@@ -114,7 +114,10 @@ def label_samples(maker: LabelMaker, frames: list[Any], mof_id: str) -> Response
         When there is nothing to label: the samplers failed.
     """
     if not frames:
-        raise CampaignError(f"{mof_id} has no samples to label: its samplers failed")
+        raise CampaignError(
+            f"{mof_id} has no samples to label: its samplers failed",
+            "mofonon status says why; mofonon retry repeats them",
+        )
     made = maker.make(frames, [mof_id] * len(frames))
     (of_the_mof,) = made.jobs
     return Response(replace=in_place_of_this_job(of_the_mof))
@@ -158,7 +161,10 @@ def start_with_model(
         When it may not.
     """
     if spec is None:
-        raise CampaignError("there is no trained potential: its training failed")
+        raise CampaignError(
+            "there is no trained potential: its training failed",
+            "mofonon status says why; mofonon retry repeats it, and what waited for it",
+        )
     require_accepted(verdict)
     spec = PotentialSpec.model_validate(spec)
     keep_files(spec, files)

@@ -14,14 +14,18 @@ from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from mofonon.arrays import EncodedArray
-from mofonon.errors import PrecisionError
 from mofonon.lattice.analysis import analyse_phonons
 from mofonon.lattice.documents import (
     phonon_calculation_id,
     phonon_document,
     relax_document,
 )
-from mofonon.lattice.phonons import displaced_supercells, set_force_constants, supercell_forces
+from mofonon.lattice.phonons import (
+    displaced_supercells,
+    require_double_precision,
+    set_force_constants,
+    supercell_forces,
+)
 from mofonon.lattice.phonopy_files import phonons_from_phonopy
 from mofonon.lattice.relax import relax
 from mofonon.lattice.schemas import PhononDoc, RelaxDoc
@@ -39,9 +43,6 @@ from mofonon.potentials import (
 from mofonon.provenance import content_hash
 from mofonon.settings import get_settings
 from mofonon.structures import structure_hash
-
-#: Least displacement for which single precision is accepted (A).
-LEAST_SINGLE_DISPLACEMENT = 1e-3
 
 
 def evaluation_log_path(input_hash: str, potential: PotentialDescription) -> Path:
@@ -333,12 +334,8 @@ def check_precision(potential: PotentialDescription, settings: PhononSettings) -
     PrecisionError
         For less than 0.001 A in float32.
     """
-    if potential.dtype == "float32" and settings.displacement < LEAST_SINGLE_DISPLACEMENT:
-        raise PrecisionError(
-            f"displacements of {settings.displacement:g} A drown in the noise of single "
-            "precision",
-            "leave --dtype float32 out, or give --displacement 0.001 --plus-minus yes with it",
-        )
+    if potential.dtype == "float32":
+        require_double_precision(settings.displacement)
 
 
 def _potential_warnings(potential: PotentialDescription) -> list[str]:

@@ -21,7 +21,7 @@ from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
 
 from mofonon import progress
-from mofonon.errors import ForceConstantsError
+from mofonon.errors import ForceConstantsError, PrecisionError
 from mofonon.lattice.analysis import analyse_phonons
 from mofonon.lattice.directions import generic_displacements
 from mofonon.lattice.settings import PhononSettings
@@ -30,8 +30,10 @@ from mofonon.potentials.evaluations import LoggedCalculator
 __all__ = [
     "SupercellForces",
     "analyse_phonons",
+    "are_single_precision",
     "displaced_supercells",
     "needs_undisplaced_forces",
+    "require_double_precision",
     "set_force_constants",
     "shortest_supercell_height",
     "single_displacements",
@@ -40,6 +42,12 @@ __all__ = [
     "to_atoms",
     "to_phonopy_atoms",
 ]
+
+#: Least displacement for which single precision is accepted (A).
+LEAST_SINGLE_DISPLACEMENT = 1e-3
+
+#: Forces that are not zero from which their precision is told.
+_TELLING = 6
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,8 @@ def supercell_forces(phonon: Phonopy, calculator: BaseCalculator) -> SupercellFo
     ------
     ForceConstantsError
         When there are no displacements or a force is not finite.
+    PrecisionError
+        When the forces are in single precision and the displacements too small for it.
     """
     displaced = phonon.supercells_with_displacements
     if not displaced:
@@ -173,6 +183,8 @@ def supercell_forces(phonon: Phonopy, calculator: BaseCalculator) -> SupercellFo
     )
     for index, results in enumerate(logged.evaluate([to_atoms(cell) for cell in cells])):
         forces[index] = results["forces"]
+        if index == len(cells) - len(displaced) and are_single_precision(forces[index]):
+            require_double_precision(_displacement_of(phonon))
         progress.report("displacements", index + 1, len(cells))
     if not np.isfinite(forces).all():
         raise ForceConstantsError(
@@ -182,6 +194,37 @@ def supercell_forces(phonon: Phonopy, calculator: BaseCalculator) -> SupercellFo
     if not with_reference:
         return SupercellForces(forces, None)
     return SupercellForces(forces[1:] - forces[0], forces[0])
+
+
+def require_double_precision(displacement: float) -> None:
+    """Refuse displacements (A) whose forces drown in the noise of single precision.
+
+    Raises
+    ------
+    PrecisionError
+        For less than 0.001 A.
+    """
+    if displacement < LEAST_SINGLE_DISPLACEMENT * (1 - 1e-9):  # its length is rounded
+        raise PrecisionError(
+            f"displacements of {displacement:g} A drown in the noise of single precision",
+            "use a potential in double precision (without --dtype float32), or give "
+            "--displacement 0.001 --plus-minus yes",
+        )
+
+
+def are_single_precision(forces: NDArray[np.float64]) -> bool:
+    """Whether forces were computed in single precision: all of them fit into it exactly.
+
+    An ASE calculator does not say its precision. Zeros say nothing, and of a few numbers any
+    may be round: at least six that are not zero are looked at.
+    """
+    values = forces[forces != 0]
+    return len(values) >= _TELLING and bool((values == values.astype(np.float32)).all())
+
+
+def _displacement_of(phonon: Phonopy) -> float:
+    """Length of the first displacement (A)."""
+    return float(np.linalg.norm(phonon.displacements[0][1:]))
 
 
 def set_force_constants(

@@ -134,6 +134,25 @@ def test_small_displacements_in_single_precision_are_refused():
     check_precision(describe_potential(PotentialSpec(family="demo")), PhononSettings())
 
 
+class _SinglePrecision(EMT):
+    """EMT whose forces are rounded as those of a potential in single precision."""
+
+    def calculate(self, *arguments, **options):
+        super().calculate(*arguments, **options)
+        self.results["forces"] = self.results["forces"].astype(np.float32)
+
+
+def test_a_calculator_in_single_precision_is_noticed():
+    """It does not say so; at the default displacement its phonons would be noise."""
+    atoms = bulk("Cu", cubic=True)
+    phonon = displaced_supercells(atoms, PhononSettings())
+    with pytest.raises(PrecisionError, match="of 1e-06 A drown in the noise"):
+        supercell_forces(phonon, _SinglePrecision())
+    supercell_forces(phonon, EMT())
+    larger = displaced_supercells(atoms, PhononSettings(displacement=0.001, plus_minus=True))
+    supercell_forces(larger, _SinglePrecision())
+
+
 class _Stiffer(EMT):
     """EMT with forces that are off by a factor, as of a wrong kernel."""
 
