@@ -113,7 +113,9 @@ def run(cluster: Cluster, number: int) -> dict[str, Any]:
     wall = time.perf_counter() - start
     cluster.kill_runner()
     jobs = cluster.jobs()
-    inside = [(job["end_time"] - job["start_time"]).total_seconds() for job in jobs]
+    inside = [
+        (job["end_time"] - job["start_time"]).total_seconds() for job in jobs if job["end_time"]
+    ]
     with cluster.mongod.client() as client:
         statistics = client.mofonon.command("dbStats")
         documents = client.mofonon.documents.count_documents({})
@@ -216,13 +218,15 @@ def main() -> None:
         cluster.patience = 7200
         ran = run(cluster, options.run)
         print(json.dumps(ran, indent=2), flush=True)
-        simulated = [simulate(cluster, number) for number in options.simulate]
-    save(
-        "campaign_scale",
-        "Campaigns: overhead of jobs, and large databases",
-        NOTES,
-        {"through a batch worker": across([ran]), "in the database": across(simulated)},
-    )
+        simulated: list[dict[str, Any]] = []
+        for number in options.simulate:
+            simulated.append(simulate(cluster, number))
+            tables = {
+                "through a batch worker": across([ran]),
+                "in the database": across(simulated),
+            }
+            title = "Campaigns: overhead of jobs, and large databases"
+            save("campaign_scale", title, NOTES, tables)
 
 
 if __name__ == "__main__":
