@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,17 @@ def reference_dir() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Do the same for fixtures that live longer than a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("session")
+        patch.setenv("MOFONON_STORE", str(folder / "store"))
+        patch.setenv("MOFONON_CHECKPOINTS", str(folder / "checkpoints"))
+        patch.delenv("JOBFLOW_CONFIG_FILE", raising=False)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -44,13 +44,30 @@ from mofonon.structures import structure_hash
 
 
 def trajectory_path(
+    structure: Structure,
     input_hash: str,
     potential: PotentialDescription,
     settings: MdExpansionSettings,
     temperature: float,
 ) -> Path:
-    """Where the trajectory at a temperature is kept; a longer one goes on from it."""
-    name = content_hash(
+    """Where the trajectory at a temperature is kept; a longer one goes on from it.
+
+    Relaxed otherwise, or not at all, the same input is another structure and has another
+    trajectory.
+    """
+    name = _trajectory_name(input_hash, potential, settings, temperature)
+    of_structure = structure_hash(structure)[:16]
+    return get_settings().checkpoints / f"{name}-{of_structure}.trajectory.npz"
+
+
+def _trajectory_name(
+    input_hash: str,
+    potential: PotentialDescription,
+    settings: MdExpansionSettings,
+    temperature: float,
+) -> str:
+    """Beginning of the names of the trajectories that an input structure leads to."""
+    return content_hash(
         {
             "structure": input_hash,
             "potential": potential.identity,
@@ -58,7 +75,6 @@ def trajectory_path(
             "dynamics": settings.dynamics_at(temperature).identity(),
         }
     )
-    return get_settings().checkpoints / f"{name}.trajectory.npz"
 
 
 @job(data=[EncodedArray], output_schema=NptDoc)
@@ -99,7 +115,7 @@ def run_npt(
         _supercell(structure, repeats),
         calculator,
         settings.dynamics_at(temperature),
-        checkpoint=trajectory_path(input_hash, description, settings, temperature),
+        checkpoint=trajectory_path(structure, input_hash, description, settings, temperature),
     )
     return npt_document(
         trajectory,
@@ -203,13 +219,15 @@ class MdExpansionMaker(Maker):
         )
 
     def checkpoints(self, structure: Structure) -> list[Path]:
-        """Where the relaxation and the trajectories are kept."""
+        """Files in which the relaxation and the trajectories made so far are kept."""
         input_hash = structure_hash(structure)
         description = describe_potential(self.potential)
-        trajectories = [
-            trajectory_path(input_hash, description, self.settings, temperature)
+        names = [
+            _trajectory_name(input_hash, description, self.settings, temperature)
             for temperature in self.settings.temperatures
         ]
+        folder = get_settings().checkpoints
+        trajectories = [path for name in names for path in folder.glob(f"{name}-*")]
         return [evaluation_log_path(input_hash, description), *trajectories]
 
     def make(self, structure: Structure, prev_dir: str | None = None) -> Flow:

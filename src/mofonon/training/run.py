@@ -265,7 +265,12 @@ def prepare_restart(folder: TrainingFolder, head: str) -> list[str]:
 def _run(folder: TrainingFolder, expected: ExpectedSettings, launch: Launch, lock: int) -> None:
     """Run mace until it ends, watching its results."""
     threads = str(get_settings().threads)
-    environment = {"OMP_NUM_THREADS": threads, **os.environ, **launch.environment()}
+    environment = {
+        "OMP_NUM_THREADS": threads,
+        "PYTHONUNBUFFERED": "1",  # the log in the order in which things happened
+        **os.environ,
+        **launch.environment(),
+    }
     with folder.log.open("ab") as log, sigterm() as stopped:
         offset = log.seek(0, 2)
         process = subprocess.Popen(  # noqa: S603 - our own command

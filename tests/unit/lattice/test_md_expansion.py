@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 from pymatgen.io.ase import AseAtomsAdaptor
@@ -18,9 +19,11 @@ from mofonon.lattice.expansion_documents import (
     used_points,
 )
 from mofonon.lattice.expansion_schemas import MdExpansionDoc, TemperaturePoint
+from mofonon.lattice.md_expansion import trajectory_path
 from mofonon.lattice.schemas import CellParameters
 from mofonon.potentials import PotentialSpec, describe_potential
 from mofonon.store import find_documents, get_document
+from mofonon.structures import structure_hash
 from support.closed_forms import grueneisen_crystal
 
 _POTENTIAL = PotentialSpec.from_name("support.closed_forms:expanding_crystal")
@@ -210,3 +213,21 @@ def test_the_closed_form_is_found_through_the_maker():
         store, {"cte_linear_300K": {"$gt": 0}}, document_type="expansion-md"
     )
     assert found["document_id"] == document["document_id"]
+
+
+def test_a_structure_relaxed_otherwise_has_another_trajectory():
+    """Its input is the same; going on from the other's trajectory would be an error."""
+    maker = MdExpansionMaker(potential=_POTENTIAL)
+    given = AseAtomsAdaptor.get_structure(bulk("Cu", "fcc", a=3.6))
+    relaxed, otherwise = given.copy(), given.copy()
+    otherwise.apply_strain(1e-7)
+    described = describe_potential(_POTENTIAL)
+    paths = [
+        trajectory_path(each, structure_hash(given), described, maker.settings, 300.0)
+        for each in (relaxed, relaxed.copy(), otherwise)
+    ]
+    assert paths[0] == paths[1] != paths[2]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert set(paths) <= set(maker.checkpoints(given))
