@@ -44,7 +44,7 @@ demo: $(VENV)/.run
 	  $(abspath $(BIN))/mofonon run workflows/demo.yaml --output demo-output
 	$(BIN)/mofonon bulk-modulus --config docs/examples/bulk-modulus-demo.yaml
 	$(BIN)/mofonon qha --config docs/examples/qha-demo.yaml
-	@echo "page of the phonons: demo-output/page.html; figures: demo-output/figures"
+	@echo "pages: phonons demo-output/page.html, demo-output/bulk-modulus/page.html, demo-output/qha/page.html"
 
 test: $(VENV)/.dev
 	MOFONON_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
