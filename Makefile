@@ -74,6 +74,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/evaluation_cost.py
 	$(BIN)/python benchmarks/displacement_error.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/page_load.py
 	$(BIN)/python benchmarks/phonons.py --potentials springs demo
 	$(BIN)/python benchmarks/qha.py
 	$(BIN)/python benchmarks/campaign_scale.py --run 1000 --simulate 1000 20000
