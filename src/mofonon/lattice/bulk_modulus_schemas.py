@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pymatgen.core import Structure
 
 from mofonon.equation_of_state import EquationOfState
-from mofonon.lattice.property_schemas import PropertyDoc
+from mofonon.lattice.schemas import PropertyDoc
 from mofonon.lattice.settings import RelaxMethod, SymmetryMode
 from mofonon.potentials import PotentialDescription
 from mofonon.provenance import utc_now

@@ -10,7 +10,7 @@ from pymatgen.core import Structure
 from mofonon.arrays import EncodedArray
 from mofonon.dynamics import DynamicsSettings
 from mofonon.errors import SettingsError
-from mofonon.lattice.property_schemas import PropertyDoc
+from mofonon.lattice.schemas import PropertyDoc
 from mofonon.lattice.settings import Matrix3, PhononSettings
 from mofonon.potentials import PotentialDescription
 from mofonon.provenance import utc_now

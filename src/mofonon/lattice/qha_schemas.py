@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mofonon.arrays import EncodedArray
 from mofonon.equation_of_state import EquationOfState
 from mofonon.errors import SettingsError
-from mofonon.lattice.property_schemas import PropertyDoc
-from mofonon.lattice.schemas import CellParameters, SpaceGroup
+from mofonon.lattice.schemas import CellParameters, PropertyDoc, SpaceGroup
 from mofonon.lattice.settings import (
     PhononSettings,
     RelaxMethod,

@@ -243,11 +243,11 @@ class PhononArrays(BaseModel):
     )
 
 
-class PhononDoc(StructureMetadata):
-    """Phonons of a structure and what follows from them."""
+class CalculationDoc(StructureMetadata):
+    """Base of documents of a structure: of what, how it was relaxed, what to know of it."""
 
     state: str = Field("successful", description="successful; a failure raises.")
-    structure: Structure = Field(description="The structure whose phonons these are.")
+    structure: Structure = Field(description="The structure that the results are of.")
     input_hash: str = Field(description="Hash of the input structure, before relaxation.")
     calculation_id: str = Field(
         description="Hash of input structure, potential and settings: equal calculations have "
@@ -258,12 +258,27 @@ class PhononDoc(StructureMetadata):
     )
     space_group: SpaceGroup = Field(description="Space group of the structure.")
     cell: CellParameters = Field(description="Lattice parameters of the structure.")
+    notice: str | None = Field(None, description="Set when a stand-in is behind the numbers.")
+    warnings: list[str] = Field(description="What a reader of the numbers should know.")
+    n_force_evaluations: int = Field(
+        description="Force evaluations in all, those of the relaxation too."
+    )
+    software: dict[str, str] = Field(description="Package versions.")
+    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")
+
+
+class PropertyDoc(CalculationDoc):
+    """Base of the documents of bulk moduli and expansion."""
+
+    potential: PotentialDescription = Field(description="The potential.")
+
+
+class PhononDoc(CalculationDoc):
+    """Phonons of a structure and what follows from them."""
+
     supercell_matrix: list[list[int]] = Field(description="Supercell matrix.")
     n_displacements: int = Field(description="Displaced supercells.")
     n_supercell_atoms: int = Field(description="Atoms in the supercell.")
-    n_force_evaluations: int = Field(
-        description="Force evaluations in all, relaxation and displacements."
-    )
     max_residual_force: float | None = Field(
         None,
         description="Largest force in the undisplaced supercell, subtracted (eV/A); None "
@@ -299,17 +314,13 @@ class PhononDoc(StructureMetadata):
     source: dict[str, Any] | None = Field(
         None, description="File name and sha256 of forces or force constants read from files."
     )
-    notice: str | None = Field(None, description="Set when a stand-in is behind the numbers.")
     attempt: dict[str, Any] | None = Field(
         None,
         description="Record of the attempt to eliminate imaginary modes that this belongs to, "
         "if any (fields of Attempt).",
     )
-    warnings: list[str] = Field(description="What a reader of the numbers should know.")
     seconds: dict[str, float] = Field(
         description="Wall times (s): relaxation, forces, potential (inside the calculator), "
         "analysis, total."
     )
     peak_memory: float = Field(description="Peak resident memory of the process (GB).")
-    software: dict[str, str] = Field(description="Package versions.")
-    completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")
