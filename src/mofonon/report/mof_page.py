@@ -14,7 +14,7 @@ from mofonon.lattice.stabilize_schemas import StabilizeDoc
 from mofonon.report.page import make_entries, render
 from mofonon.report.results_figures import ResultDoc
 from mofonon.report.results_page import render_results
-from mofonon.report.results_sections import kind_of, make_section
+from mofonon.report.results_sections import kind_of, make_sections
 
 #: Kinds of documents that a page of a MOF shows, by class name, in the order of the page.
 SHOWN: dict[str, type[PhononDoc | ResultDoc]] = {
@@ -61,19 +61,14 @@ def render_mof(documents: Sequence[dict[str, Any]], name: str) -> str:
             phonons.append((doc, identity))
         else:
             results.append((doc, identity))
-    headings = [f"{kind_of(doc)}, {doc.potential.label}" for doc, _ in results]
+    docs = [doc for doc, _ in results]
+    identities = [identity for _, identity in results]
+    headings = [f"{kind_of(doc)}, {doc.potential.label}" for doc in docs]
     if not phonons:
-        docs, identities = zip(*results, strict=True)
         return render_results(docs, name, headings=headings, document_ids=identities)
     entries = make_entries(
         [doc for doc, _ in phonons],
         [identity for _, identity in phonons],
         [name] * len(phonons),
     )
-    sections = [
-        make_section(number, doc, heading, identity)
-        for number, ((doc, identity), heading) in enumerate(
-            zip(results, headings, strict=True), start=1
-        )
-    ]
-    return render(entries, name, sections)
+    return render(entries, name, make_sections(docs, headings, identities))

@@ -9,7 +9,7 @@ from mofonon.errors import SettingsError
 from mofonon.report.markup import Html, join, tag
 from mofonon.report.page import fill_template
 from mofonon.report.results_figures import ResultDoc
-from mofonon.report.results_sections import kind_of, make_section
+from mofonon.report.results_sections import kind_of, make_sections
 
 
 def write_results_page(
@@ -54,10 +54,7 @@ def render_results(
     document_ids: Sequence[str | None],
 ) -> str:
     """Make the page as text: a section for each document, under a heading of its own."""
-    sections = [
-        make_section(number, *entry)
-        for number, entry in enumerate(zip(docs, headings, document_ids, strict=True), start=1)
-    ]
+    sections = make_sections(docs, headings, document_ids)
     return fill_template(
         title=title,
         notices=_notices(docs),

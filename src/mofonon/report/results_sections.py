@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mofonon.lattice.bulk_modulus_schemas import BulkModulusDoc
@@ -71,6 +72,16 @@ def make_section(
         tag("section", join(content, "\n"), id=anchor, aria_labelledby=f"{anchor}-title"),
         join((_data(*each) for each in figures), "\n"),
     )
+
+
+def make_sections(
+    docs: Sequence[ResultDoc], titles: Sequence[str], document_ids: Sequence[str | None]
+) -> list[ResultSection]:
+    """Make the sections of documents, numbered from 1; see :func:`make_section`."""
+    return [
+        make_section(number, *entry)
+        for number, entry in enumerate(zip(docs, titles, document_ids, strict=True), start=1)
+    ]
 
 
 def _row(doc: ResultDoc) -> dict[str, str]:
