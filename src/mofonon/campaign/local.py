@@ -185,15 +185,15 @@ def require_vasp(units: Iterable[Unit]) -> None:
     structures = [unit.vasp_of for unit in units if unit.vasp_of is not None]
     if not structures:
         return
-    from mofonon.dft.sets import gamma_mesh
+    from mofonon.dft.sets import gamma_mesh, is_gamma_only
     from mofonon.dft.setup import require_none, setup_problems
 
-    meshes = [tuple(gamma_mesh(each).kpts[0]) for each in structures]
+    gamma_only = [is_gamma_only(gamma_mesh(each)) for each in structures]
     require_none(
         setup_problems(
             {el.symbol for each in structures for el in each.composition.elements},
-            gamma=(1, 1, 1) in meshes,
-            std=any(mesh != (1, 1, 1) for mesh in meshes),
+            gamma=any(gamma_only),
+            std=not all(gamma_only),
         )
     )
 

@@ -14,13 +14,13 @@ from mofonon.campaign.load import load_campaign
 from mofonon.campaign.local import LocalRun
 from mofonon.campaign.maker import CampaignMaker
 from mofonon.campaign.schema import CampaignSpec
-from mofonon.campaign.state import UnitState
+from mofonon.campaign.state import UnitRow, UnitState
 from mofonon.campaign.structures import structure_files
 from mofonon.campaign.table import remember
 from mofonon.campaign.units import Unit
 from mofonon.cli.campaign_status import open_project, rows_of
 from mofonon.cli.progress_bar import ProgressBar, note
-from mofonon.cli.runs import writing
+from mofonon.cli.runs import note_standin, writing
 from mofonon.errors import CampaignError
 from mofonon.store import get_document
 
@@ -32,10 +32,11 @@ _MOST_ON_A_PAGE = 50
 
 @dataclass(frozen=True)
 class Loaded:
-    """A campaign file and its units."""
+    """A campaign file, its units and their rows, as they are remembered."""
 
     spec: CampaignSpec
     units: list[Unit]
+    rows: list[UnitRow]
 
 
 def load(file: Path, allow_import: Sequence[str] | None) -> Loaded:
@@ -46,8 +47,7 @@ def load(file: Path, allow_import: Sequence[str] | None) -> Loaded:
             spec,
             lambda done, total: bar(progress.Progress("structures", done, total)),
         )
-    remember(file, spec, units)
-    return Loaded(spec, units)
+    return Loaded(spec, units, remember(file, spec, units))
 
 
 def run_here(loaded: Loaded, store: JobStore, folder: Path, *, retry: bool) -> list[UnitState]:
@@ -73,15 +73,6 @@ def run_here(loaded: Loaded, store: JobStore, folder: Path, *, retry: bool) -> l
             stack.enter_context(progress.listening(bar))
         local = LocalRun(loaded.spec.name, store, tell, retry=retry, folder=folder.resolve())
         return local.run(loaded.units)
-
-
-def note_standin() -> None:
-    """Say so where the configured VASP is a stand-in."""
-    from mofonon.dft.harvest import STANDIN_NOTICE
-    from mofonon.dft.setup import is_standin
-
-    if is_standin():
-        note(f"warning: {STANDIN_NOTICE}")
 
 
 def submit(

@@ -23,7 +23,7 @@ def rows_of(file: Path, allow_import: Sequence[str] | None) -> tuple[str, list[U
     from mofonon.cli.campaign_runs import load
 
     loaded = load(file, allow_import)
-    return loaded.spec.name, [UnitRow.of(unit) for unit in loaded.units]
+    return loaded.spec.name, loaded.rows
 
 
 def states(

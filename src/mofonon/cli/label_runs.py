@@ -18,7 +18,6 @@ from mofonon.cli.runs import StructureRun
 from mofonon.dft.eos import MofEosMaker
 from mofonon.dft.estimate import CalculationSize, calculation_size
 from mofonon.dft.flows import LabelMaker
-from mofonon.dft.harvest import STANDIN_NOTICE
 from mofonon.dft.jobs import MofRelaxMaker, MofStaticMaker
 from mofonon.dft.schemas import LabelDoc, QuarantineSettings
 from mofonon.dft.sets import MofRelaxSetGenerator, MofStaticSetGenerator, Preset, Spin
@@ -161,8 +160,7 @@ def run_all(
     """Label all structures; the failure of one does not stop the others."""
     require_none(problems([run for run in loaded if run.error is None]))
     store = runs.open_noted_store(store_path)
-    if is_standin():
-        note(f"warning: {STANDIN_NOTICE}")
+    runs.note_standin()
     todo = [run for run in loaded if run.error is None]
     maker = options.maker()
     runs.run_each(todo, lambda run: _label(run, options, maker, store, folder))

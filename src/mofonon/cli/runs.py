@@ -106,6 +106,15 @@ def noted_potential(options: dict[str, Any]) -> tuple[PotentialSpec, PotentialDe
     return spec, description
 
 
+def note_standin() -> None:
+    """Say so where the configured VASP is a stand-in."""
+    from mofonon.dft.harvest import STANDIN_NOTICE
+    from mofonon.dft.setup import is_standin
+
+    if is_standin():
+        note(f"warning: {STANDIN_NOTICE}")
+
+
 def run_each(runs: Sequence[Run], compute: Callable[[Run], None]) -> None:
     """Compute run after run; an error is kept with its run."""
     for run in runs:
