@@ -82,7 +82,7 @@ class NarrowingEngine(SQLiteKVEngine):
         Parameters
         ----------
         texts : list of str
-            None: all rows.
+            All rows where it is empty.
         keyed : bool
             The texts are the primary key. Rows of older stores, whose key is an ObjectId,
             are looked through where not all are found.
