@@ -20,7 +20,7 @@ from mofonon.dft import (
 from mofonon.dft.schemas import UnlabelledFrame
 from mofonon.potentials import PotentialSpec, make_calculator
 from mofonon.structures import read_structure
-from support.vasp import StandIn
+from support.vasp import StandIn, require_labels_of_chgnet
 
 pytestmark = pytest.mark.slow
 
@@ -77,13 +77,7 @@ def test_static_relax_and_eos_of_a_reference_mof(standin, reference_dir, run):
     assert n_relax > 2
     # the first step of the relaxation is the structure of md 8
     assert (doc.n_frames, doc.n_good, doc.n_duplicates) == (n_relax + 7, n_relax + 7, 1)
-    calculator = make_calculator(PotentialSpec.from_name("chgnet", dispersion="d3bj"))
-    for frame in doc.frames:
-        atoms = frame.to_atoms()
-        atoms.calc = calculator
-        assert frame.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
-        assert frame.forces_array() == pytest.approx(atoms.get_forces(), abs=1e-6)
-        assert np.array(frame.stress) == pytest.approx(atoms.get_stress(voigt=False), abs=1e-6)
+    require_labels_of_chgnet(doc.frames)
     relaxed = [frame for frame in doc.frames if frame.origin == "relax"]
     assert relaxed[-1].energy < relaxed[0].energy
     assert relaxed[-1].max_force < 0.02 < relaxed[0].max_force

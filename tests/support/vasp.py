@@ -1,11 +1,15 @@
 """The VASP stand-in set up for tests: commands, POTCARs, a log of its runs."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mofonon.dft.schemas import LabelFrame
+from mofonon.potentials import PotentialSpec, make_calculator
 from standin.potcars import write_potcars
 from standin.run import commands
 
@@ -56,3 +60,14 @@ def make_standin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setenv("CUSTODIAN_WALLTIME_START", "")
     monkeypatch.delenv("CUSTODIAN_WALLTIME_START")
     return standin
+
+
+def require_labels_of_chgnet(frames: Iterable[LabelFrame]) -> None:
+    """Compare labels that came through VASP's files with the potential behind the stand-in."""
+    calculator = make_calculator(PotentialSpec.from_name("chgnet", dispersion="d3bj"))
+    for frame in frames:
+        atoms = frame.to_atoms()
+        atoms.calc = calculator
+        assert frame.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+        assert frame.forces_array() == pytest.approx(atoms.get_forces(), abs=1e-6)
+        assert np.array(frame.stress) == pytest.approx(atoms.get_stress(voigt=False), abs=1e-6)
