@@ -81,9 +81,11 @@ def qha(options: dict[str, Any]) -> dict[str, Any]:
     results = run_locally(flow, store=store, ensure_success=True, log=False)
     last = store.get_output(flow.output.uuid, load=False)
     COUNTS["evaluations"] = last["n_force_evaluations"]
+    COUNTS["largest"] = last["n_force_evaluations_by_part"]["volumes_displacements"]
     return {
         "bytes": folder_bytes(Path(options["folder"]) / "store"),
         "jobs": len(results),
+        "seconds": last["seconds"],
         "expansion_300K": last.get("cte_volumetric_300K"),
     }
 

@@ -22,11 +22,20 @@ from ase.calculators.emt import EMT
 from ase.io import read
 from ase.neighborlist import neighbor_list
 
-#: Counted over all calculators of a process.
-COUNTS = {"evaluations": 0, "seconds": 0.0}
+#: Counted over all calculators of a process; largest are those of the most atoms.
+COUNTS = {"evaluations": 0, "seconds": 0.0, "atoms": 0, "largest": 0}
 
 _SPRING = 2.0  # eV/A^2
 _REACH = 4.0  # A
+
+
+def count(n_atoms: int, seconds: float) -> None:
+    """Count an evaluation."""
+    COUNTS["evaluations"] += 1
+    COUNTS["seconds"] += seconds
+    if n_atoms > COUNTS["atoms"]:
+        COUNTS["atoms"], COUNTS["largest"] = n_atoms, 0
+    COUNTS["largest"] += n_atoms == COUNTS["atoms"]
 
 
 class Springs(Calculator):
@@ -73,8 +82,7 @@ class Springs(Calculator):
             "forces": forces,
             "stress": np.zeros(6),
         }
-        COUNTS["evaluations"] += 1
-        COUNTS["seconds"] += time.perf_counter() - start
+        count(len(self.atoms), time.perf_counter() - start)
 
     def _ideal(self, atoms: Atoms) -> np.ndarray:
         """Positions of the nearest sites of the reference crystal."""
@@ -103,8 +111,7 @@ def _counting(base: type) -> type:
         def calculate(self, *arguments: Any, **keywords: Any) -> None:
             start = time.perf_counter()
             super().calculate(*arguments, **keywords)
-            COUNTS["evaluations"] += 1
-            COUNTS["seconds"] += time.perf_counter() - start
+            count(len(self.atoms), time.perf_counter() - start)
 
     Counting.__name__ = base.__name__
     return Counting
@@ -136,6 +143,7 @@ def run(tasks: dict[str, Callable[[dict[str, Any]], dict[str, Any]]], package: s
         "wall": time.perf_counter() - wall,
         "cpu": time.process_time() - cpu,
         "evaluations": COUNTS["evaluations"],
+        "of_supercells": COUNTS["largest"],
         "model_seconds": COUNTS["seconds"],
         "package": f"{package} {version(package)}",
         **found,

@@ -4,6 +4,10 @@ CHGNet builds its graphs in ``torch.float32`` through a module constant and keep
 tensors outside its parameters. Here the module, those tensors and the graphs are cast
 together, and the constant is changed only while this calculator evaluates, so that other
 CHGNet calculators of the same process are untouched.
+
+CHGNet goes back through its graph once for the forces and once for the stress, and keeps what
+a training would differentiate again. One pass without that gives the same numbers in about
+half the time.
 """
 
 from __future__ import annotations
@@ -26,6 +30,9 @@ _MODULES: tuple[Any, ...] = (
     chgnet.graph.crystalgraph,
 )
 
+#: GPa in an eV/A^3, as CHGNet has it.
+_GPA = 160.21766208
+
 
 def make_chgnet(version: str, dtype: str, device: str) -> CHGNetCalculator:
     """Make a CHGNet calculator.
@@ -43,7 +50,7 @@ def make_chgnet(version: str, dtype: str, device: str) -> CHGNetCalculator:
     if dtype == "float32":
         return CHGNetCalculator(model, use_device=device, on_isolated_atoms="ignore")
     return CHGNetDoubleCalculator(
-        cast_to_double(model), use_device=device, on_isolated_atoms="ignore"
+        differentiate_once(cast_to_double(model)), use_device=device, on_isolated_atoms="ignore"
     )
 
 
@@ -76,6 +83,40 @@ def cast_to_double(model: CHGNet) -> CHGNet:
         return assemble(graphs).double()
 
     composition._assemble_graphs = assemble_in_double  # noqa: SLF001
+    model.requires_grad_(requires_grad=False)
+    return model
+
+
+def differentiate_once(model: CHGNet) -> CHGNet:
+    """Let a CHGNet give forces and stress of a structure in one backward pass.
+
+    Parameters
+    ----------
+    model : CHGNet
+        Changed in place; it can be evaluated afterwards, not trained.
+    """
+    energy_only = model._compute  # noqa: SLF001 - forces and stress are nowhere else
+
+    def compute(
+        graph: Any, *, compute_force: bool = False, compute_stress: bool = False, **more: Any
+    ) -> dict[str, Any]:
+        prediction: dict[str, Any] = energy_only(graph, **more)
+        energies = prediction["e"] * (
+            prediction["atoms_per_graph"] if model.is_intensive else 1
+        )
+        positions = list(graph.atom_positions) if compute_force else []
+        strains = list(graph.strains) if compute_stress else []
+        if positions or strains:
+            found = torch.autograd.grad(energies.sum(), [*positions, *strains])
+        if positions:
+            prediction["f"] = [-each for each in found[: len(positions)]]
+        if strains:
+            scaled = zip(found[len(positions) :], _GPA / graph.volumes, strict=True)
+            prediction["s"] = [each * scale for each, scale in scaled]
+        prediction["e"] = prediction["e"].detach()
+        return prediction
+
+    vars(model)["_compute"] = compute
     return model
 
 

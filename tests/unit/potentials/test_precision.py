@@ -96,3 +96,20 @@ def test_the_dispersion_correction_is_that_of_torch_free_dftd3(zinc_oxide):
     )
     assert dispersion < 0
     assert abs(both - plain - dispersion) < 1e-10
+
+
+def test_one_backward_pass_of_chgnet_gives_what_its_two_give(zinc_oxide):
+    from chgnet.model.model import CHGNet
+
+    from mofonon.potentials.chgnet import CHGNetDoubleCalculator, cast_to_double
+
+    model = cast_to_double(CHGNet.load(model_name="0.3.0", use_device="cpu", verbose=False))
+    theirs = CHGNetDoubleCalculator(model, use_device="cpu")
+    ours = make_calculator(_SPECS["chgnet"])
+    results = []
+    for calculator in (ours, theirs):
+        atoms = zinc_oxide.copy()
+        atoms.calc = calculator
+        results.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
