@@ -34,6 +34,7 @@ DOCUMENT_TYPES = {
     "labels": "LabelDoc",
     "campaign": "CampaignDoc",
     "extension": "ExtensionDoc",
+    "selection": "SelectionDoc",
 }
 
 

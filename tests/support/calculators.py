@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
@@ -91,3 +92,13 @@ class RestlessEMT(EMT):
         super().calculate(atoms, *arguments, **keywords)
         if atoms.get_volume() / len(atoms) > 10.7 and len(atoms) == 2:
             self.results["forces"] = [[0.01, 0.0, 0.0], [-0.01, 0.0, 0.0]]
+
+
+def moments():
+    """Make a fingerprint: numbers that depend on element and density, for selections."""
+
+    def features(atoms):
+        numbers, volume = atoms.numbers[:, None] / 10.0, atoms.get_volume() / len(atoms)
+        return np.hstack([numbers, np.full_like(numbers, volume / 10.0)])
+
+    return features

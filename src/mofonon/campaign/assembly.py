@@ -16,6 +16,7 @@ from mofonon.campaign.report import summarize_campaign
 from mofonon.campaign.resources import merged
 from mofonon.campaign.schema import CampaignSpec, LatticeStage
 from mofonon.campaign.schema_base import Stage
+from mofonon.campaign.selection import FindDocument
 from mofonon.campaign.stages import FOUND_BY, SUMMARY_FIELDS, stage_maker, summary_fields
 from mofonon.campaign.structures import (
     NamedStructure,
@@ -40,11 +41,19 @@ class Assembly:
         The campaign.
     on_structure : callable, optional
         Called with the number of structures read and their total.
+    find_document : callable, optional
+        Gives the document of a selection that has been made.
     """
 
-    def __init__(self, spec: CampaignSpec, on_structure: Progress | None) -> None:
+    def __init__(
+        self,
+        spec: CampaignSpec,
+        on_structure: Progress | None,
+        find_document: FindDocument | None = None,
+    ) -> None:
         self.spec = spec
         self.on_structure = on_structure
+        self.find_document = find_document
         self.taken: dict[str, Unit] = {}
         #: Potentials that exist; those that a stage makes are not among them.
         self.specs = {
@@ -62,6 +71,8 @@ class Assembly:
         self.trained: OutputReference | None = None
         #: Document that says whether it may replace another.
         self.verdict: OutputReference | None = None
+        #: Id of the selection that training waits for; empty where it waits for none.
+        self.awaited = ""
 
     def units(self) -> Iterator[Unit]:
         """Yield the units: training first, then structure after structure; the report last."""
@@ -69,23 +80,45 @@ class Assembly:
             yield from self._units()
 
     def _units(self) -> Iterator[Unit]:
-        files = structure_files(self.spec.structures)
-        structures = self._read(files)
         made: list[Unit] = []
-        if self.spec.stages.makes_a_potential:
+        for unit in self._all_but_the_report():
+            made.append(unit)
+            yield unit
+        if self.spec.stages.report is not None:
+            yield self._report(made)
+
+    def _all_but_the_report(self) -> Iterator[Unit]:
+        stages, named = self.spec.stages, self.spec.structures.are_named
+        chosen: list[NamedStructure] | None = None
+        if stages.select is not None and stages.select.manifest is None:
+            from mofonon.campaign.assembly_selection import select
+
+            unit, chosen = select(self, stages.select)
+            yield unit
+        structures: Any = chosen or []
+        if named:
+            structures = self._read(structure_files(self.spec.structures))
+        if stages.makes_a_potential:
             from mofonon.campaign.assembly_training import TrainingAssembly
 
             structures = list(structures)
-            training = TrainingAssembly(self, structures)
-            for unit in training.units():
-                made.append(unit)
-                yield unit
+            of_training = structures if stages.select is None or chosen is None else chosen
+            yield from TrainingAssembly(self, of_training).units()
+        if not named and chosen is None:
+            yield from self._of_structures_to_come()
         for found in structures:
-            for unit in self._of_structure(found):
-                made.append(unit)
-                yield unit
-        if self.spec.stages.report is not None:
-            yield self._report(made)
+            yield from self._of_structure(found)
+
+    def _of_structures_to_come(self) -> Iterator[Unit]:
+        """Units in the place of those of structures that are yet to be chosen."""
+        for stage_name, stage in self.spec.named_stages():
+            if isinstance(stage, LatticeStage):
+                for potential in stage.potentials or self.spec.potentials:
+                    yield self.to_come(stage_name, "", potential)
+
+    def to_come(self, stage: str, structure: str = "", potential: str = "") -> Unit:
+        """Make a unit without jobs, in the place of those that follow from the selection."""
+        return Unit(stage, structure, potential, awaits=self.awaited)
 
     def _read(self, files: dict[str, Any]) -> Any:
         for number, (name, path) in enumerate(files.items(), 1):
@@ -129,11 +162,19 @@ class Assembly:
                 continue
             for potential in stage.potentials or self.spec.potentials:
                 unit = Unit(stage_name, found.name, potential)
+                if self._is_to_come(unit, stage):
+                    yield self.to_come(stage_name, found.name, potential)
+                    continue
                 try:
                     yield self._lattice(unit, stage, found)
                 except MofononError as error:
                     unit.error = error
                     yield unit
+
+    def _is_to_come(self, unit: Unit, stage: LatticeStage) -> bool:
+        """Whether its potential will be trained on structures that are yet to be chosen."""
+        trained = unit.potential not in self.specs and self.trained is None
+        return bool(self.awaited) and trained and unit.structure not in stage.documents
 
     def _lattice(self, unit: Unit, stage: LatticeStage, found: NamedStructure) -> Unit:
         existing = stage.documents.get(found.name)
@@ -183,6 +224,8 @@ class Assembly:
         return before.structure
 
     def _report(self, made: list[Unit]) -> Unit:
+        if any(unit.awaits for unit in made):
+            return self.to_come("report")
         stages = dict(self.spec.named_stages())
         rows = [
             report_row(unit, summary_fields(unit.stage, stages.get(unit.stage)))

@@ -66,6 +66,9 @@ class TrainingAssembly:
         """Yield them: sample and label of each structure, dataset, finetune, evaluate."""
         label = self.stages.label
         dataset: OutputReference | None = None
+        if self.assembly.awaited and label is not None and label.document is None:
+            yield from self._to_come()
+            return
         if label is not None:
             if label.document is None:
                 yield from self._samples_and_labels(label)
@@ -83,6 +86,25 @@ class TrainingAssembly:
                 verdict = self._judge(self.stages.extend, unit.output)
                 self.assembly.verdict = verdict.output
                 yield verdict
+
+    def _to_come(self) -> Iterator[Unit]:
+        """Units in the place of those of structures that are yet to be chosen."""
+        stages = self.stages
+        kept = stages.finetune is not None and stages.finetune.document is not None
+        if stages.finetune is not None and kept:
+            unit = self._fine_tune(stages.finetune, None)
+            self.assembly.trained = unit.output
+            yield unit
+        for name, wanted in (
+            ("sample", stages.sample),
+            ("label", stages.label),
+            ("dataset", stages.label),
+            ("finetune", None if kept else stages.finetune),
+            ("evaluate", stages.evaluate or stages.extend),
+            ("extend", stages.extend),
+        ):
+            if wanted is not None:
+                yield self.assembly.to_come(name)
 
     def _samples_and_labels(self, label: LabelStage) -> Iterator[Unit]:
         chosen = self._chosen()
@@ -106,9 +128,9 @@ class TrainingAssembly:
     def _chosen(self) -> set[str]:
         """Names of the structures that a manifest of mofonon select has, or of all."""
         names = {found.name for found in self.structures}
-        if self.stages.select is None:
+        path = self.stages.select.manifest if self.stages.select is not None else None
+        if path is None:
             return names
-        path = self.stages.select.manifest
         entries = read_manifest(path)
         chosen = {str(entry.get("name") or entry.get("id")) for entry in entries}
         if not chosen <= names:

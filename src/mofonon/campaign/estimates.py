@@ -37,6 +37,9 @@ GPU_SECONDS_PER_ATOM = 2e-4
 #: Memory of a process without atoms, and for each atom (GB; MACE medium: 4.3 GB at 432 atoms).
 BASE_MEMORY = 1.0
 MEMORY_PER_ATOM = {"mace": 8e-3, "sevennet": 4e-3, "chgnet": 1e-3, "demo": 5e-4, "ase": 0.0}
+#: CPU seconds of the filters for a file of 20 to 60 atoms (docs/selection.md), atoms of a cell
+#: whose file has not been read, and the share of features without forces in an evaluation.
+CURATION_SECONDS, TYPICAL_ATOMS, FEATURES_OF_AN_EVALUATION = 0.025, 100, 1 / 3
 _START_SECONDS = 15.0
 
 
@@ -94,6 +97,21 @@ class Cost:
             memory=BASE_MEMORY + largest * self.memory_per_atom,
             on_gpu=self.on_gpu and bool(evaluated),
         )
+
+
+def estimate_selection(n_files: int, potential: PotentialSpec | None) -> Estimate:
+    """Estimate a selection: curation of each file, and features of cells of a typical size."""
+    each = CURATION_SECONDS
+    if potential is not None:
+        cost = Cost.of(potential)
+        each += TYPICAL_ATOMS * cost.seconds_per_atom * FEATURES_OF_AN_EVALUATION
+    return Estimate(
+        evaluations=0,
+        n_atoms=TYPICAL_ATOMS,
+        seconds=n_files * each + _START_SECONDS,
+        memory=2 * BASE_MEMORY,
+        on_gpu=potential is not None and potential.device.startswith("cuda"),
+    )
 
 
 def total(parts: Sequence[Estimate]) -> Estimate:

@@ -71,7 +71,9 @@ def submit(units: Sequence[Unit], campaign: str, launchpad: LaunchPad) -> Submis
     absent: list[Unit] = []
     available = set(finished)
     for unit in units:
-        if unit.output is None:
+        if unit.awaits:
+            done.postponed.append(unit)
+        elif unit.output is None:
             done.impossible.append(unit)
         elif unit.output.uuid in finished:
             done.n_done += 1

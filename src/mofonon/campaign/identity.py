@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from jobflow import Flow, Job, Maker, OutputReference
 from monty.json import MSONable
@@ -27,6 +27,15 @@ from mofonon.provenance import content_hash
 from mofonon.structures import structure_hash
 
 _NAMESPACE = uuid.UUID("6d6f666f-6e6f-6e20-6361-6d706169676e")
+
+
+@runtime_checkable
+class HasIdentity(Protocol):
+    """An input that says itself what of it decides the result of a job."""
+
+    def job_identity(self) -> dict[str, Any]:
+        """Plain data."""
+        ...
 
 
 def flat_jobs(flow: Flow | Job) -> list[Job]:
@@ -127,10 +136,9 @@ def canonical(value: Any) -> Any:
 
 
 def _canonical_object(value: Any) -> Any:
-    if isinstance(value, Structure) and value.is_ordered:
-        return {"structure": structure_hash(value)}
-    if isinstance(value, PotentialSpec):
-        return {"potential": potential_identity(value)}
+    known = _known_identity(value)
+    if known is not None:
+        return known
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, BaseModel):
         fields = {name: canonical(getattr(value, name)) for name in type(value).model_fields}
@@ -150,6 +158,17 @@ def _canonical_object(value: Any) -> Any:
         f"a job has an input of type {kind}, which has no identity",
         "give Makers and jobs plain data, pydantic models, dataclasses or MSONable objects",
     )
+
+
+def _known_identity(value: Any) -> dict[str, Any] | None:
+    """Identity of what has one of its own: structures, potentials, files."""
+    if isinstance(value, Structure) and value.is_ordered:
+        return {"structure": structure_hash(value)}
+    if isinstance(value, PotentialSpec):
+        return {"potential": potential_identity(value)}
+    if isinstance(value, HasIdentity):
+        return {"identity": canonical(value.job_identity())}
+    return None
 
 
 def potential_identity(spec: PotentialSpec) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from mofonon.campaign.state import (
     FAILURE,
     UnitRow,
     UnitState,
+    blocked_by_needs,
     failed_state,
     failures,
     finished_jobs,
+    waiting_state,
 )
 from mofonon.campaign.units import Unit
 from mofonon.errors import CampaignError, MofononError, StoreError
@@ -78,7 +80,7 @@ class LocalRun:
             if state.state == "done" and not state.reused:
                 executed |= {job.uuid for job in unit.jobs}
             states.append(state)
-        return states
+        return blocked_by_needs(states)
 
     def _run_unit(
         self, unit: Unit, done: set[str], failed: dict[str, dict[str, Any]]
@@ -92,6 +94,8 @@ class LocalRun:
         if before is not None:
             failed[row.document_id] = before  # for what needs this unit
             return failed_state(row, before)
+        if unit.awaits:
+            return waiting_state(row)
         self.on_unit(unit, UnitState(row, "running"))
         state = self._execute(unit, row, done, failed)
         self.on_unit(unit, state)

@@ -9,6 +9,7 @@ from jobflow import Flow, Job, Maker
 
 from mofonon.campaign.assembly import Assembly, Progress
 from mofonon.campaign.schema import CampaignSpec
+from mofonon.campaign.selection import FindDocument
 from mofonon.campaign.units import Unit
 
 
@@ -35,18 +36,27 @@ class CampaignMaker(Maker):
 
     name: str = "campaign"
 
-    def make(self, spec: CampaignSpec) -> Flow:
+    def make(self, spec: CampaignSpec, find_document: FindDocument | None = None) -> Flow:
         """Make the flow.
 
         Parameters
         ----------
         spec : CampaignSpec
             A validated campaign, as :func:`mofonon.campaign.load_campaign` gives.
+        find_document : callable, optional
+            Gives the document of a selection that has been made; without it the flow ends
+            with the selection, where the campaign makes one to train on.
         """
-        flows: list[Flow | Job] = [unit_flow(unit) for unit in self.units(spec) if unit.jobs]
+        units = self.units(spec, find_document=find_document)
+        flows: list[Flow | Job] = [unit_flow(unit) for unit in units if unit.jobs]
         return Flow(flows, name=spec.name)
 
-    def units(self, spec: CampaignSpec, on_structure: Progress | None = None) -> list[Unit]:
+    def units(
+        self,
+        spec: CampaignSpec,
+        on_structure: Progress | None = None,
+        find_document: FindDocument | None = None,
+    ) -> list[Unit]:
         """Make the units, each after those it takes something from.
 
         Parameters
@@ -55,8 +65,10 @@ class CampaignMaker(Maker):
             A validated campaign.
         on_structure : callable, optional
             Called with the number of structures read and their total.
+        find_document : callable, optional
+            Gives the document of a selection that has been made.
         """
-        return list(Assembly(spec, on_structure).units())
+        return list(Assembly(spec, on_structure, find_document).units())
 
 
 def unit_flow(unit: Unit, keep: Callable[[Job], bool] = lambda _: True) -> Flow:

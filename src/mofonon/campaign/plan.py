@@ -36,6 +36,8 @@ class StagePlan:
         Longest estimated job (h).
     after : list of str
         Stages whose documents it takes.
+    awaits_selection : bool
+        Whether its jobs are those of structures that are yet to be chosen.
     """
 
     stage: str
@@ -49,6 +51,7 @@ class StagePlan:
     memory: float = 0.0
     longest: float = 0.0
     after: list[str] | None = None
+    awaits_selection: bool = False
 
     def plain(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
@@ -65,6 +68,7 @@ def plan_campaign(units: Sequence[Unit]) -> list[StagePlan]:
         plan.n_units += 1
         plan.n_impossible += unit.error is not None
         plan.n_jobs += len(unit.jobs)
+        plan.awaits_selection |= bool(unit.awaits)
         for estimate in unit.estimates.values():
             hours = estimate.seconds / 3600
             plan.n_evaluations += estimate.evaluations
@@ -74,9 +78,13 @@ def plan_campaign(units: Sequence[Unit]) -> list[StagePlan]:
                 plan.gpu_hours += hours
             else:
                 plan.core_hours += hours
-        needed = {owner[each] for job in unit.jobs for each in job.input_uuids if each in owner}
+        inputs = {each for job in unit.jobs for each in job.input_uuids} | {unit.awaits}
+        needed = {owner[each] for each in inputs if each in owner}
+        if unit.stage in ("sample", "label") and ("select", "") in plans:
+            needed.add("select")  # their structures are in its document
         plan.after = sorted({*(plan.after or []), *(needed - {unit.stage})})
-        owner |= {job.uuid: unit.stage for job in unit.jobs}
+        for each in unit.job_ids:
+            owner.setdefault(each, unit.stage)
     return list(plans.values())
 
 
@@ -114,10 +122,11 @@ def draw_plan(plans: Sequence[StagePlan]) -> Figure:
             if stage in (plan.after or []):
                 arrow = {"arrowstyle": "-|>", "color": "#8a94a3", "shrinkA": 45, "shrinkB": 45}
                 axes.annotate("", xy=end, xytext=start, arrowprops=arrow)
+        numbers = f"{plan.n_units} units, {plan.n_jobs} jobs\n{plan.n_evaluations} evaluations"
         axes.text(
             *end,
-            f"{plan.stage} {plan.potential}\n{plan.n_units} units, {plan.n_jobs} jobs\n"
-            f"{plan.n_evaluations} evaluations",
+            f"{plan.stage} {plan.potential}\n"
+            + ("of the structures chosen" if plan.awaits_selection else numbers),
             ha="center",
             va="center",
             fontsize=9,

@@ -16,6 +16,7 @@ from mofonon.campaign.state import (
     UnitState,
     blocked_by_needs,
     finished_jobs,
+    waiting_state,
 )
 from mofonon.errors import CampaignError, MissingDependencyError
 from mofonon.store import without_credentials
@@ -134,7 +135,9 @@ class RemoteProject:
         absent: list[Unit] = []
         available = set(finished)
         for unit in units:
-            if unit.output is None:
+            if unit.awaits:
+                done.postponed.append(unit)
+            elif unit.output is None:
                 done.impossible.append(unit)
             elif unit.output.uuid in finished:
                 done.n_done += 1
@@ -302,8 +305,7 @@ def _unit_state(
     if failed:
         return _failed_state(row, failed)
     running = any(entry["state"] in _RUNNING for entry in jobs)
-    state: State = "running" if running else "waiting"
-    return UnitState(row, state)
+    return UnitState(row, "running") if running else waiting_state(row)
 
 
 def _failed_state(row: UnitRow, failed: list[dict[str, Any]]) -> UnitState:

@@ -69,10 +69,13 @@ class Structures(CampaignModel):
         resolved = resolved_paths(value, info)
         return [str(path) for path in resolved] if isinstance(resolved, list) else resolved
 
+    @property
+    def are_named(self) -> bool:
+        """Whether there are any, beside those that a stage selects."""
+        return bool(self.files) or self.folder is not None
+
     @model_validator(mode="after")
-    def _something_is_named(self) -> Structures:
-        if not self.files and self.folder is None:
-            raise ValueError("no structures are named: give files or folder")
+    def _manifest_has_a_folder(self) -> Structures:
         if self.manifest is not None and self.folder is None:
             raise ValueError("a manifest needs the folder that its files are in")
         return self
@@ -238,7 +241,11 @@ class CampaignSpec(CampaignModel):
         description="Name; part of the metadata of every job.",
     )
     description: str = Field("", description="For people.")
-    structures: Structures = Field(description="The structures.")
+    structures: Structures = Field(
+        default_factory=Structures,
+        description="The structures; those that stage select takes from its source where "
+        "none are named.",
+    )
     potentials: dict[str, CampaignPotential] = Field(description="Potentials, by name.")
     relax: RelaxSettings = Field(
         default_factory=RelaxSettings, description="Relaxation before each stage."
@@ -247,6 +254,16 @@ class CampaignSpec(CampaignModel):
     resources: Resources = Field(
         default_factory=Resources, description="Of all stages, where they do not say."
     )
+
+    @model_validator(mode="after")
+    def _structures_are_named(self) -> CampaignSpec:
+        select = self.stages.select
+        selected = select is not None and (select.source or select.document)
+        if not self.structures.are_named and not selected:
+            raise ValueError(
+                "no structures are named: give files or folder, or stage select a source"
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_exist(self) -> CampaignSpec:
@@ -315,6 +332,12 @@ class CampaignSpec(CampaignModel):
                 and not Path(spec_model).exists()
             ):
                 yield f"potentials.{name}.model", spec_model
+        select = self.stages.select
+        if select is not None and select.imports_a_function:
+            yield "stages.select.model", str(select.model)
+        label = self.stages.label
+        if label is not None and label.dataset.fingerprint.function is not None:
+            yield "stages.label.dataset.fingerprint", label.dataset.fingerprint.function
         for name, stage in self.named_stages():
             if stage.maker is not None:
                 yield f"stages.{name}.maker", stage.maker

@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from mofonon.campaign.schema_base import Stage, resolved_paths
 from mofonon.dataset.schemas import DatasetSettings, SplitName
+from mofonon.structures.curation import CurationSettings
+from mofonon.structures.selection import SelectionSettings
 from mofonon.training.launch import Launch
 from mofonon.training.spec import FineTuneSpec
 
@@ -33,11 +35,64 @@ def _all_samplers() -> dict[Sampler, dict[str, Any]]:
 
 
 class SelectStage(Stage):
-    """Which structures are sampled and labelled; all of them without this stage."""
+    """Which structures are sampled and labelled; all of them without this stage.
 
-    manifest: Path = Field(description="Manifest that mofonon select has written.")
+    Those of a manifest; or those that a job chooses from a collection, as ``mofonon select``
+    does; or those of such a job's document.
+    """
 
-    _resolve = field_validator("manifest", mode="before")(resolved_paths)
+    manifest: Path | None = Field(None, description="Manifest that mofonon select has written.")
+    document: str | None = Field(
+        None, description="Id of a SelectionDoc that exists: nothing is chosen."
+    )
+    source: Path | None = Field(
+        None,
+        description="Folder of CIF files (with its folders), or .zip or .tar of them, to "
+        "choose from; the folder of the campaign's structures if left out.",
+    )
+    table: Path | None = Field(
+        None, description="CSV or JSON table of properties by id, such as QMOF's."
+    )
+    model: str | None = Field(
+        None,
+        description="Whose features are compared: demo (not for science), chgnet, a MACE "
+        ".model file or foundation name, or module:factory of a function.",
+    )
+    device: str = Field("cpu", description="torch device of the worker, such as cuda.")
+    curation: CurationSettings = Field(
+        default_factory=CurationSettings, description="Filters of the collection."
+    )
+    settings: SelectionSettings = Field(
+        default_factory=SelectionSettings, description="How many are chosen, and how."
+    )
+    processes: int = Field(1, ge=1, description="Worker processes.")
+
+    _resolve = field_validator("manifest", "source", "table", mode="before")(resolved_paths)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _resolve_model(cls, value: Any, info: ValidationInfo) -> Any:
+        is_file = isinstance(value, str) and value.endswith(".model")
+        return str(resolved_paths(value, info)) if is_file else value
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> SelectStage:
+        given = [n for n in ("manifest", "document", "model") if getattr(self, n) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "a selection is of a manifest, or of a document, or made with the features of "
+                f"a model: give one of the three, not {' and '.join(given) or 'none'}"
+            )
+        if self.model is None and (self.source or self.table):
+            raise ValueError("source and table are for a selection that is made: give a model")
+        return self
+
+    @property
+    def imports_a_function(self) -> bool:
+        """Whether the model is an import path."""
+        return (
+            self.model is not None and ":" in self.model and not self.model.endswith(".model")
+        )
 
 
 class SampleStage(Stage):

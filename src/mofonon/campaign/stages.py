@@ -32,6 +32,7 @@ from mofonon.potentials import PotentialSpec
 
 #: Fields of the document of each stage that the table of results shows.
 SUMMARY_FIELDS: dict[str, tuple[str, ...]] = {
+    "select": ("n_files", "n_accepted", "n_chosen"),
     "sample": (),
     "label": ("n_frames", "n_good"),
     "dataset": ("n_frames",),
@@ -46,6 +47,7 @@ SUMMARY_FIELDS: dict[str, tuple[str, ...]] = {
 
 #: A field that every document of a stage has, where that is not ``nsites``.
 FOUND_BY = {
+    "select": "n_chosen",
     "sample": "n_failed",
     "label": "n_frames",
     "dataset": "n_frames",

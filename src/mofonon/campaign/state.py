@@ -33,6 +33,8 @@ class UnitRow:
         Why it cannot be made; empty otherwise.
     needs : list of str
         Ids of the jobs of other units that it cannot do without.
+    awaits : str
+        Id of the selection without which its jobs cannot be made yet; empty otherwise.
     """
 
     stage: str
@@ -41,6 +43,7 @@ class UnitRow:
     job_ids: list[str] = field(default_factory=list)
     error: str = ""
     needs: list[str] = field(default_factory=list)
+    awaits: str = ""
 
     @classmethod
     def of(cls, unit: Unit) -> UnitRow:
@@ -52,6 +55,7 @@ class UnitRow:
             _document_last(unit),
             str(unit.error) if unit.error is not None else "",
             [] if unit.gathers else sorted(unit.needs - set(unit.job_ids)),
+            unit.awaits,
         )
 
     @property
@@ -90,7 +94,8 @@ class UnitState:
     def plain(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
         row = asdict(self.row)
-        row.pop("job_ids"), row.pop("error"), row.pop("needs")
+        for internal in ("job_ids", "error", "needs", "awaits"):
+            row.pop(internal)
         return {
             **row,
             "document_id": self.row.document_id,
@@ -120,6 +125,15 @@ def finished_jobs(store: JobStore, ids: Iterable[str]) -> set[str]:
     return found
 
 
+def find_finished(store: JobStore, document_id: str) -> dict[str, Any] | None:
+    """Give a document with its arrays by the id of its job; None where it has not ended."""
+    if not finished_jobs(store, [document_id]):
+        return None
+    from mofonon.store import get_document
+
+    return get_document(store, document_id, with_arrays=True)
+
+
 def failures(store: JobStore, campaign: str) -> dict[str, dict[str, Any]]:
     """Failures recorded in the store, by the id of the job that failed."""
     criteria = {"metadata.campaign": campaign, "output.@class": FAILURE}
@@ -147,7 +161,12 @@ def _state_in_store(
     for job_id in row.job_ids:
         if job_id in recorded:
             return failed_state(row, recorded[job_id])
-    return UnitState(row, "waiting")
+    return waiting_state(row)
+
+
+def waiting_state(row: UnitRow) -> UnitState:
+    """State of a unit whose turn has not come."""
+    return UnitState(row, "waiting", "its structures are yet to be chosen" * bool(row.awaits))
 
 
 def blocked_by_needs(states: Iterable[UnitState]) -> list[UnitState]:

@@ -86,13 +86,24 @@ def read_named(name: str, path: Path, wanted: Structures) -> NamedStructure:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            structure = read_structure(path)
-            validate_structure(structure, allow=wanted.allow)
-            if wanted.primitive:
-                structure = to_primitive(structure, wanted.symprec)
+            structure = checked_structure(read_structure(path), wanted)
     except MofononError as error:
         return NamedStructure(name, path, error=error)
     return NamedStructure(name, path, structure)
+
+
+def checked_structure(structure: Structure, wanted: Structures) -> Structure:
+    """Check a structure, and reduce it where the campaign wants that.
+
+    Raises
+    ------
+    StructureError
+        For what is wrong with it and not let pass.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        validate_structure(structure, allow=wanted.allow)
+        return to_primitive(structure, wanted.symprec) if wanted.primitive else structure
 
 
 def selected(name: str, patterns: list[str] | None) -> bool:

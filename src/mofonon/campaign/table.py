@@ -68,9 +68,14 @@ def _watched(spec: CampaignSpec) -> set[Path]:
     """Files that decide about the units, and the folders in which there may be more of them."""
     from mofonon.campaign.structures import structure_files
 
-    structures = set(structure_files(spec.structures).values())
+    files = structure_files(spec.structures).values() if spec.structures.are_named else ()
+    folders = {path.parent for path in files}
+    select = spec.stages.select
+    if select is not None and select.source is not None and select.source.is_dir():
+        # what else changes in its files is seen by run, submit and plan
+        folders |= {select.source, *(p for p in select.source.rglob("*") if p.is_dir())}
     named = {Path(text) for text in _texts(spec.model_dump(mode="json")) if len(text) < 1000}
-    return structures | {path.parent for path in structures} | {p for p in named if p.is_file()}
+    return {*files, *folders, *(path for path in named if path.is_file())}
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -49,6 +49,8 @@ class Unit:
         Whether it takes what there is of what other units made, and goes on without the rest.
     vasp_of : Structure or None
         The structure, where its jobs run VASP: each needs a folder of its own.
+    awaits : str
+        Id of the selection without which its jobs cannot be made yet; empty otherwise.
     """
 
     stage: str
@@ -63,6 +65,7 @@ class Unit:
     estimates: dict[str, Estimate] = field(default_factory=dict)
     gathers: bool = False
     vasp_of: Structure | None = None
+    awaits: str = ""
     names: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -75,7 +78,8 @@ class Unit:
         """Ids of the jobs of other units that it takes something from."""
         own = {job.uuid for job in self.jobs}
         inputs = {each for job in self.jobs for each in job.input_uuids}
-        return (inputs | set(self.job_ids)) - own
+        awaited = {self.awaits} if self.awaits else set()
+        return (inputs | set(self.job_ids) | awaited) - own
 
     def metadata(self, campaign: str) -> dict[str, Any]:
         """Metadata of its jobs, by which they are found in any database."""

@@ -53,14 +53,19 @@ def schema() -> None:
 
 @campaign_app.command("check")
 def check(
-    file: CampaignArgument, allow_import: ImportOption = None, as_json: JsonOption = False
+    file: CampaignArgument,
+    project: ProjectOption = None,
+    store: StoreOption = None,
+    allow_import: ImportOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Validate a campaign file, read its structures, and say what cannot be done."""
     set_threads(None)
     with stdout_for_results():
-        from mofonon.cli import campaign_runs
+        from mofonon.cli import campaign_runs, campaign_status
 
-        units = campaign_runs.load(file, allow_import).units
+        opener = campaign_status.store_opener(project, store)
+        units = campaign_runs.load(file, allow_import, opener).units
         impossible = [unit for unit in units if unit.error is not None]
     if as_json:
         problems = {unit.label: str(unit.error) for unit in impossible}
@@ -79,16 +84,22 @@ def plan(
     graph: Annotated[
         Path | None, typer.Option(help="Draw the stages into this file (png, svg, pdf).")
     ] = None,
+    project: ProjectOption = None,
+    store: StoreOption = None,
     allow_import: ImportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print jobs, dependencies, force evaluations and hours before anything runs."""
+    """Print jobs, dependencies, force evaluations and hours before anything runs.
+
+    What follows from a selection is planned once that is in the store, or in the --project.
+    """
     set_threads(None)
     with stdout_for_results():
         from mofonon.campaign.plan import draw_plan, plan_campaign
-        from mofonon.cli import campaign_runs, runs
+        from mofonon.cli import campaign_runs, campaign_status, runs
 
-        plans = plan_campaign(campaign_runs.load(file, allow_import).units)
+        opener = campaign_status.store_opener(project, store)
+        plans = plan_campaign(campaign_runs.load(file, allow_import, opener).units)
         if graph is not None:
             with runs.writing(graph.parent):
                 graph.parent.mkdir(parents=True, exist_ok=True)
@@ -248,21 +259,23 @@ def _run(
         from mofonon.cli import campaign_runs, runs
 
         opened = runs.open_noted_store(store)
-        loaded = campaign_runs.load(file, allow_import)
-        folder = output or Path(f"mofonon-{loaded.spec.name}")
-        states = campaign_runs.run_here(loaded, opened, folder, retry=retry)
+        states, folder = campaign_runs.run_here(file, allow_import, opened, output, retry=retry)
         with runs.writing(folder):
             page = campaign_runs.write_results(states, opened, folder)
+            manifest = campaign_runs.write_selection(states, opened, folder)
+    written = {"page": page, "selection": manifest}
     if as_json:
+        files = {name: str(path) if path else None for name, path in written.items()}
         found = [state.plain() for state in states]
-        typer.echo(json.dumps({"units": found, "page": str(page) if page else None}, indent=2))
+        typer.echo(json.dumps({"units": found, **files}, indent=2))
     else:
         from mofonon.cli.campaign_tables import print_results, print_states
 
         print_states(states, all_units=False)
         print_results(states, opened)
-        if page is not None:
-            typer.echo(f"page: {page}")
+        for name, path in written.items():
+            if path is not None:
+                typer.echo(f"{name}: {path}")
     if any(state.state in ("failed", "blocked") for state in states):
         raise typer.Exit(1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from mofonon.campaign.load import load_campaign
 from mofonon.campaign.local import LocalRun
 from mofonon.campaign.maker import CampaignMaker
 from mofonon.campaign.schema import CampaignSpec
-from mofonon.campaign.state import UnitRow, UnitState
+from mofonon.campaign.state import UnitRow, UnitState, blocked_by_needs, find_finished
 from mofonon.campaign.structures import structure_files
 from mofonon.campaign.table import remember
 from mofonon.campaign.units import Unit
@@ -22,7 +22,7 @@ from mofonon.cli.campaign_status import open_project, rows_of
 from mofonon.cli.progress_bar import ProgressBar, note
 from mofonon.cli.runs import note_standin, writing
 from mofonon.errors import CampaignError
-from mofonon.store import get_document
+from mofonon.store import get_document, open_store
 
 if TYPE_CHECKING:
     from jobflow import JobStore
@@ -39,24 +39,72 @@ class Loaded:
     rows: list[UnitRow]
 
 
-def load(file: Path, allow_import: Sequence[str] | None) -> Loaded:
-    """Read a campaign file, its structures, and make its units."""
+def load(
+    file: Path,
+    allow_import: Sequence[str] | None,
+    store: Callable[[], JobStore] = open_store,
+) -> Loaded:
+    """Read a campaign file, its structures, and make its units.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+    allow_import : sequence of str, optional
+        Packages that its import paths may name.
+    store : callable
+        Opens the store that a selection would be in; called where the campaign makes one.
+    """
     spec = load_campaign(file, allow_import or ())
     with ProgressBar(spec.name) as bar:
         units = CampaignMaker().units(
             spec,
             lambda done, total: bar(progress.Progress("structures", done, total)),
+            lambda document_id: find_finished(store(), document_id),
         )
     return Loaded(spec, units, remember(file, spec, units))
 
 
-def run_here(loaded: Loaded, store: JobStore, folder: Path, *, retry: bool) -> list[UnitState]:
-    """Run a campaign in this process; with retry, what failed before too."""
+def run_here(
+    file: Path,
+    allow_import: Sequence[str] | None,
+    store: JobStore,
+    output: Path | None,
+    *,
+    retry: bool,
+) -> tuple[list[UnitState], Path]:
+    """Run a campaign in this process; with retry, what failed before too.
+
+    A selection is made first, and the rest of it and what it chose.
+
+    Returns
+    -------
+    states : list of UnitState
+        Of all units.
+    folder : Path
+        Folder of results: that of output, or one named after the campaign.
+    """
+    loaded = load(file, allow_import, lambda: store)
+    folder = output or Path(f"mofonon-{loaded.spec.name}")
     for name, potential in loaded.spec.potentials.items():
         label = "to be trained" if potential.made_by else potential.spec().label
         note(f"potential {name}: {label}")
-    if any(unit.vasp_of is not None for unit in loaded.units):
+    selected: list[UnitState] = []
+    rest = loaded.units
+    if any(unit.awaits for unit in loaded.units):
+        selection = [unit for unit in loaded.units if unit.stage == "select"]
+        selected = _run_units(loaded, selection, store, folder, retry=retry)
+        loaded = load(file, allow_import, lambda: store)
+        rest = [unit for unit in loaded.units if unit.stage != "select"]
+    if any(unit.vasp_of is not None for unit in rest):
         note_standin()
+    states = _run_units(loaded, rest, store, folder, retry=retry)
+    return blocked_by_needs([*selected, *states]), folder
+
+
+def _run_units(
+    loaded: Loaded, units: list[Unit], store: JobStore, folder: Path, *, retry: bool
+) -> list[UnitState]:
     total = len(loaded.units)
     started = 0
 
@@ -72,7 +120,7 @@ def run_here(loaded: Loaded, store: JobStore, folder: Path, *, retry: bool) -> l
         if sys.stderr.isatty():
             stack.enter_context(progress.listening(bar))
         local = LocalRun(loaded.spec.name, store, tell, retry=retry, folder=folder.resolve())
-        return local.run(loaded.units)
+        return local.run(units)
 
 
 def submit(
@@ -92,7 +140,7 @@ def submit(
         where = f"LaunchPad {pad.name}"
     else:
         opened = open_project(project)
-        loaded = load(file, allow_import)
+        loaded = load(file, allow_import, opened.open_store)
         done = opened.submit(loaded.units, loaded.spec.name)
         where = f"project {opened.name}"
     return {
@@ -144,6 +192,7 @@ def write_extension(
     content["structures"] = wanted.model_copy(
         update={"folder": None, "files": [str(path) for path in found.values()]}
     ).model_dump(mode="json", exclude_defaults=True)
+    content["stages"].pop("select", None)  # the new ones are taken as they are
     content["name"] = f"{spec.name}-{new.resolve().name}"[:60]
     path = written or file.with_name(f"{file.stem}-{new.resolve().name}.yaml")
     with writing(path.parent):
@@ -196,7 +245,7 @@ def retry_remote(
 ) -> dict[str, Any]:
     """Clear stale locks, then run again what failed."""
     opened = open_project(project)
-    name, rows = rows_of(file, allow_import)
+    name, rows = rows_of(file, allow_import, opened.open_store)
     n_jobs, n_flows = opened.clear_locks()
     failed = [
         state for state in opened.states(rows, name) if state.state in ("failed", "blocked")
@@ -219,6 +268,17 @@ def retry_lines(done: dict[str, Any]) -> list[str]:
             f"{done['unlocked_flows']} flows, left by a runner that was killed"
         )
     return lines
+
+
+def write_selection(states: Sequence[UnitState], store: JobStore, folder: Path) -> Path | None:
+    """Write what stage select has chosen: manifest, descriptors, files."""
+    done = [s for s in states if s.state == "done" and s.row.stage == "select"]
+    if not done:
+        return None
+    from mofonon.campaign.selection import SelectionDoc
+
+    found = get_document(store, done[0].row.document_id, with_arrays=True)
+    return SelectionDoc.stored(found).write(folder / "select")
 
 
 def write_results(states: Sequence[UnitState], store: JobStore, folder: Path) -> Path | None:

@@ -98,9 +98,10 @@ def print_plan(plans: Sequence[StagePlan]) -> None:
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
     for plan in plans:
+        numbers = (plan.n_units, plan.n_jobs, plan.n_evaluations)
         table.add_row(
             f"{plan.stage} {plan.potential}",
-            *(str(n) for n in (plan.n_units, plan.n_jobs, plan.n_evaluations)),
+            *("later" if plan.awaits_selection else str(number) for number in numbers),
             f"{plan.core_hours:.2f}" if plan.core_hours else "",
             f"{plan.gpu_hours:.2f}" if plan.gpu_hours else "",
             f"{plan.memory:.1f}" if plan.memory else "",
@@ -113,6 +114,14 @@ def print_plan(plans: Sequence[StagePlan]) -> None:
             console.print(f"{plan.stage} after {', '.join(plan.after)}", highlight=False)
     total, gpu = sum(p.core_hours for p in plans), sum(p.gpu_hours for p in plans)
     console.print(f"in all {total:.2f} core-hours and {gpu:.2f} GPU-hours", highlight=False)
+    later = [plan.stage for plan in plans if plan.awaits_selection]
+    if later:
+        console.print(
+            f"{', '.join(dict.fromkeys(later))}: of the structures that select chooses; plan "
+            "again when it has",
+            style="yellow",
+            highlight=False,
+        )
     impossible = sum(plan.n_impossible for plan in plans)
     if impossible:
         console.print(f"{impossible} units cannot be made: mofonon campaign check", style="red")

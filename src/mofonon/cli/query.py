@@ -78,6 +78,9 @@ HEADERS = {
     "card.name": "name",
     "card.n_mofs": "MOFs",
     "card.licence": "licence",
+    "n_files": "files",
+    "n_accepted": "accepted",
+    "n_chosen": "chosen",
     "n_good": "frames",
     "n_quarantined": "quarantined",
     "n_duplicates": "duplicates",
@@ -111,6 +114,7 @@ DEFAULT_COLUMNS = {
     "dataset": "document_id,card.name,n_frames,card.n_mofs,card.licence,notice,completed_at",
     "labels": "document_id,mof_id,formula_pretty,nsites,state,n_good,n_quarantined,"
     "n_duplicates,eos.bulk_modulus,code_version,completed_at",
+    "selection": "document_id,n_files,n_accepted,n_chosen,notice,seconds,completed_at",
 }
 #: Columns when documents of several kinds are found.
 COMMON_COLUMNS = "document_id,type,formula_pretty,nsites,space_group.symbol"
@@ -146,6 +150,7 @@ def query(
             "labels",
             "model",
             "evaluation",
+            "selection",
         ]
         | None,
         typer.Option(

@@ -14,6 +14,7 @@ from mofonon.cli.options import (
     DeviceOption,
     JsonOption,
     RerunOption,
+    StoreOption,
     ThreadsOption,
     option_error,
     set_threads,
@@ -84,6 +85,13 @@ def select(
         Path | None,
         typer.Option(help="Choose nothing: take the structures of this manifest again."),
     ] = None,
+    document: Annotated[
+        str | None,
+        typer.Option(
+            help="Choose nothing: write what stage select of a campaign chose, by its document."
+        ),
+    ] = None,
+    store: StoreOption = None,
     processes: ProcessesOption = 1,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of results.")] = Path(
         "mofonon-select"
@@ -100,6 +108,9 @@ def select(
     """
     del config
     set_threads(threads)
+    if document is not None:
+        _write_document(document, store, output)
+        return
     if source is None:
         raise SettingsError("no collection was given", "mofonon select FOLDER")
     if manifest is not None:
@@ -148,6 +159,23 @@ def select(
         runs.print_json([selected.summary()])
     else:
         _print_selection(selected)
+
+
+def _write_document(document_id: str, store: Path | None, output: Path) -> None:
+    with stdout_for_results():
+        from mofonon.campaign.selection import SelectionDoc
+        from mofonon.cli import runs
+        from mofonon.store import get_document, open_store
+
+        found = get_document(open_store(store), document_id, with_arrays=True)
+        if found.get("@class") != SelectionDoc.__name__:
+            raise SettingsError(
+                f"{document_id} is not the document of a selection",
+                "list them: mofonon query --type selection",
+            )
+        with runs.writing(output):
+            path = SelectionDoc.stored(found).write(output)
+    typer.echo(f"manifest: {path}")
 
 
 def coverage(

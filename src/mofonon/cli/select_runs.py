@@ -12,25 +12,19 @@ import numpy as np
 from mofonon import progress
 from mofonon.cli.progress_bar import ProgressBar, note
 from mofonon.errors import CurationError
+from mofonon.structures.choosing import choose_structures
 from mofonon.structures.coverage import CoverageReport, check_fingerprint, judge_coverage
 from mofonon.structures.curate import curate_collection, describe_collection
-from mofonon.structures.curation import CurationSettings, StructureRecord, funnel, readmit
+from mofonon.structures.curation import CurationSettings, StructureRecord, funnel
 from mofonon.structures.fingerprints import FingerprintSpec
 from mofonon.structures.manifest import (
     SelectionManifest,
     collect_structures,
-    make_manifest,
     read_descriptors,
     read_manifest,
     write_manifest,
 )
-from mofonon.structures.property_table import read_property_table
-from mofonon.structures.selection import (
-    SelectionSettings,
-    compare_with_random,
-    in_space,
-    select,
-)
+from mofonon.structures.selection import SelectionSettings
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,6 @@ def run_selection(options: SelectOptions) -> Selected:
     """Curate, describe, choose; write manifest, records, page and the chosen files."""
     from mofonon.report.selection_page import write_selection_page
 
-    table = read_property_table(options.table) if options.table is not None else None
     if options.fingerprint.notice:
         note(f"warning: {options.fingerprint.notice}")
     output = options.output
@@ -83,31 +76,20 @@ def run_selection(options: SelectOptions) -> Selected:
     if options.rerun:
         log.unlink(missing_ok=True)
     with ProgressBar(options.source.name) as bar, progress.listening(bar):
-        records = curate_collection(
-            options.source, options.curation, table=table, log=log, processes=options.processes
+        chosen = choose_structures(
+            options.source,
+            options.fingerprint,
+            options.curation,
+            options.selection,
+            table=options.table,
+            log=log,
+            processes=options.processes,
         )
-        records = readmit(records, options.selection.fixed)
-        records, descriptors = describe_collection(
-            options.source, records, options.fingerprint, processes=options.processes
-        )
-        accepted = [record for record in records if record.accepted]
-        selection = select(accepted, descriptors, options.selection)
-        random = compare_with_random(accepted, descriptors, options.selection)
-    manifest = make_manifest(
-        options.source,
-        options.table,
-        options.curation,
-        records,
-        options.fingerprint,
-        options.selection,
-        selection,
-        random,
-        in_space(descriptors, options.selection.space),
-    )
-    path = write_manifest(manifest, descriptors[selection.indices], output / "manifest.yaml")
+    manifest, records = chosen.manifest, chosen.records
+    path = write_manifest(manifest, chosen.chosen_descriptors, output / "manifest.yaml")
     collect_structures(manifest, options.source, output / "structures")
     page = write_selection_page(
-        manifest, records, descriptors, selection, output, options.projection
+        manifest, records, chosen.descriptors, chosen.selection, output, options.projection
     )
     files = {
         "manifest": str(path.resolve()),
