@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jobflow import Flow, OutputReference
 
 from mofonon.campaign.extension import NEW, OLD, judge_extension
+from mofonon.campaign.resources import merged
 from mofonon.campaign.schema_training import (
     EvaluateStage,
     ExtendStage,
@@ -104,7 +105,10 @@ class TrainingAssembly:
             ("extend", stages.extend),
         ):
             if wanted is not None:
-                yield self.assembly.to_come(name)
+                unit = self.assembly.to_come(name)
+                unit.resources = merged(wanted.resources, self.assembly.spec.resources)
+                unit.runs_vasp = name == "label" and getattr(wanted, "by", "") == "vasp"
+                yield unit
 
     def _samples_and_labels(self, label: LabelStage) -> Iterator[Unit]:
         chosen = self._chosen()
@@ -176,7 +180,7 @@ class TrainingAssembly:
 
         structure = usable(found)
         unit.n_atoms = len(structure)
-        unit.vasp_of = structure if stage.by == "vasp" else None
+        unit.runs_vasp, unit.vasp_of = stage.by == "vasp", structure
         maker = self._label_maker(stage)
         made = []
         if stage.label_structures or frames is None:

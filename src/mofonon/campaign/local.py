@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from mofonon.campaign.state import (
     waiting_state,
 )
 from mofonon.campaign.units import Unit
+from mofonon.campaign.vasp_check import require_vasp
 from mofonon.errors import CampaignError, MofononError, StoreError
 from mofonon.provenance import utc_now
 
@@ -106,7 +107,7 @@ class LocalRun:
     ) -> UnitState:
         flow = unit_flow(unit, lambda job: job.uuid not in done)
         options: dict[str, Any] = {"raise_immediately": True}
-        if unit.vasp_of is not None:
+        if unit.runs_vasp:
             # one calculation that fails must not stop the others of its structure
             folder = self.folder / unit.stage / unit.structure
             folder.mkdir(parents=True, exist_ok=True)
@@ -176,30 +177,6 @@ class LocalRun:
     def _forget_failures(self, unit: Unit) -> None:
         ids = [f"failure-{job_id}" for job_id in unit.job_ids]
         self.store.docs_store.remove_docs({"uuid": {"$in": ids}})
-
-
-def require_vasp(units: Iterable[Unit]) -> None:
-    """Check commands and POTCARs, where units are to run VASP here.
-
-    Raises
-    ------
-    DftSetupError
-        With all that stands against it.
-    """
-    structures = [unit.vasp_of for unit in units if unit.vasp_of is not None]
-    if not structures:
-        return
-    from mofonon.dft.sets import gamma_mesh, is_gamma_only
-    from mofonon.dft.setup import require_none, setup_problems
-
-    gamma_only = [is_gamma_only(gamma_mesh(each)) for each in structures]
-    require_none(
-        setup_problems(
-            {el.symbol for each in structures for el in each.composition.elements},
-            gamma=any(gamma_only),
-            std=not all(gamma_only),
-        )
-    )
 
 
 def _earlier_failure(

@@ -18,6 +18,7 @@ from mofonon.campaign.state import (
     finished_jobs,
     waiting_state,
 )
+from mofonon.campaign.vasp_check import WorkerCheck, check_workers
 from mofonon.errors import CampaignError, MissingDependencyError
 from mofonon.store import without_credentials
 
@@ -61,6 +62,8 @@ class Submission:
         Units that cannot be made.
     postponed : list of Unit
         Units that take something from a job of an earlier submission that has not finished.
+    unchecked : list of str
+        Workers on which VASP could not be looked for, and why.
     """
 
     flows: list[str] = field(default_factory=list)
@@ -69,6 +72,7 @@ class Submission:
     n_queued: int = 0
     impossible: list[Unit] = field(default_factory=list)
     postponed: list[Unit] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
 
 
 class RemoteProject:
@@ -117,7 +121,9 @@ class RemoteProject:
         store.connect()
         return store
 
-    def submit(self, units: Sequence[Unit], campaign: str) -> Submission:
+    def submit(
+        self, units: Sequence[Unit], campaign: str, *, vasp_check: bool = True
+    ) -> Submission:
         """Put into the queue what is neither done nor in the queue.
 
         Parameters
@@ -126,6 +132,13 @@ class RemoteProject:
             All units of the campaign, each after those it takes something from.
         campaign : str
             Name of the campaign.
+        vasp_check : bool
+            Whether to look for VASP on the hosts of the workers that are to run it.
+
+        Raises
+        ------
+        DftSetupError
+            When labels are to be made by VASP, and its commands or POTCARs are absent.
         """
         self.build_indexes()
         done = Submission()
@@ -149,9 +162,20 @@ class RemoteProject:
                 unit.jobs = [job for job in unit.jobs if job.uuid not in available]
                 absent.append(unit)
                 available |= {job.uuid for job in unit.jobs}
+        if vasp_check:
+            done.unchecked = self._require_vasp([*absent, *done.postponed])
         for group in connected(absent):
             self._add(group, campaign, done)
         return done
+
+    def check_vasp(self, units: Sequence[Unit]) -> WorkerCheck:
+        """Look for VASP on the hosts of the workers that are to run it."""
+        return check_workers(units, self.project.workers, self.project.exec_config)
+
+    def _require_vasp(self, units: Sequence[Unit]) -> list[str]:
+        found = self.check_vasp(units)
+        found.require_none()
+        return found.unchecked
 
     def _add(self, group: list[Unit], campaign: str, done: Submission) -> None:
         for unit in group:

@@ -47,8 +47,10 @@ class Unit:
         Ids that its jobs had before, to their ids.
     gathers : bool
         Whether it takes what there is of what other units made, and goes on without the rest.
+    runs_vasp : bool
+        Whether its jobs run VASP: each needs a folder of its own.
     vasp_of : Structure or None
-        The structure, where its jobs run VASP: each needs a folder of its own.
+        The structure that VASP is run on, where it is known.
     awaits : str
         Id of the selection without which its jobs cannot be made yet; empty otherwise.
     """
@@ -64,6 +66,7 @@ class Unit:
     resources: Resources = field(default_factory=Resources)
     estimates: dict[str, Estimate] = field(default_factory=dict)
     gathers: bool = False
+    runs_vasp: bool = False
     vasp_of: Structure | None = None
     awaits: str = ""
     names: dict[str, str] = field(default_factory=dict)

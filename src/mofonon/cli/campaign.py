@@ -66,14 +66,17 @@ def check(
 
         opener = campaign_status.store_opener(project, store)
         units = campaign_runs.load(file, allow_import, opener).units
+        warnings = campaign_runs.vasp_warnings(units, project)
         impossible = [unit for unit in units if unit.error is not None]
     if as_json:
         problems = {unit.label: str(unit.error) for unit in impossible}
-        typer.echo(json.dumps({"n_units": len(units), "impossible": problems}, indent=2))
+        found = {"n_units": len(units), "impossible": problems, "warnings": warnings}
+        typer.echo(json.dumps(found, indent=2))
     else:
         typer.echo(f"{len(units)} units, {sum(len(unit.jobs) for unit in units)} jobs")
         for unit in impossible:
             typer.secho(f"{unit.label}: {unit.error}", fg="yellow")
+        _print_warnings(warnings)
     if impossible:
         raise typer.Exit(1)
 
@@ -99,7 +102,8 @@ def plan(
         from mofonon.cli import campaign_runs, campaign_status, runs
 
         opener = campaign_status.store_opener(project, store)
-        plans = plan_campaign(campaign_runs.load(file, allow_import, opener).units)
+        units = campaign_runs.load(file, allow_import, opener).units
+        plans, warnings = plan_campaign(units), campaign_runs.vasp_warnings(units, project)
         if graph is not None:
             with runs.writing(graph.parent):
                 graph.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +112,7 @@ def plan(
         typer.echo(json.dumps([each.plain() for each in plans], indent=2))
     else:
         _print_plan(plans)
+    _print_warnings(warnings)
 
 
 def run(
@@ -165,6 +170,10 @@ def submit(
     project: ProjectOption = None,
     manager: ManagerOption = "jobflow-remote",
     launchpad: LaunchpadOption = None,
+    vasp_check: Annotated[
+        bool,
+        typer.Option(help="Look for VASP and POTCARs on the hosts of workers that run it."),
+    ] = True,
     allow_import: ImportOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -173,7 +182,9 @@ def submit(
     with stdout_for_results():
         from mofonon.cli import campaign_runs
 
-        done = campaign_runs.submit(file, project, manager, launchpad, allow_import)
+        done = campaign_runs.submit(
+            file, project, manager, launchpad, allow_import, vasp_check=vasp_check
+        )
     if as_json:
         typer.echo(json.dumps(done, indent=2))
     else:
@@ -278,6 +289,11 @@ def _run(
                 typer.echo(f"{name}: {path}")
     if any(state.state in ("failed", "blocked") for state in states):
         raise typer.Exit(1)
+
+
+def _print_warnings(warnings: list[str]) -> None:
+    for warning in warnings:
+        typer.secho(f"warning: {warning}", fg="yellow", err=True)
 
 
 def _print_plan(plans: list[StagePlan]) -> None:

@@ -18,6 +18,7 @@ from mofonon.campaign.state import UnitRow, UnitState, blocked_by_needs, find_fi
 from mofonon.campaign.structures import structure_files
 from mofonon.campaign.table import remember
 from mofonon.campaign.units import Unit
+from mofonon.campaign.vasp_check import VaspNeeds
 from mofonon.cli.campaign_status import open_project, rows_of
 from mofonon.cli.progress_bar import ProgressBar, note
 from mofonon.cli.runs import note_standin, writing
@@ -96,7 +97,7 @@ def run_here(
         selected = _run_units(loaded, selection, store, folder, retry=retry)
         loaded = load(file, allow_import, lambda: store)
         rest = [unit for unit in loaded.units if unit.stage != "select"]
-    if any(unit.vasp_of is not None for unit in rest):
+    if any(unit.runs_vasp for unit in rest):
         note_standin()
     states = _run_units(loaded, rest, store, folder, retry=retry)
     return blocked_by_needs([*selected, *states]), folder
@@ -129,6 +130,8 @@ def submit(
     manager: str,
     launchpad: Path | None,
     allow_import: Sequence[str] | None,
+    *,
+    vasp_check: bool = True,
 ) -> dict[str, Any]:
     """Submit a campaign; say what was done, as plain data."""
     if manager == "fireworks":
@@ -136,12 +139,14 @@ def submit(
 
         pad = fireworks.open_launchpad(launchpad)
         loaded = load(file, allow_import)
+        if vasp_check and any(unit.runs_vasp for unit in loaded.units):
+            note("VASP is not looked for: where the rockets of FireWorks run is not known here")
         done = fireworks.submit(loaded.units, loaded.spec.name, pad)
         where = f"LaunchPad {pad.name}"
     else:
         opened = open_project(project)
         loaded = load(file, allow_import, opened.open_store)
-        done = opened.submit(loaded.units, loaded.spec.name)
+        done = opened.submit(loaded.units, loaded.spec.name, vasp_check=vasp_check)
         where = f"project {opened.name}"
     return {
         "campaign": loaded.spec.name,
@@ -152,8 +157,23 @@ def submit(
         "n_queued": done.n_queued,
         "impossible": {unit.label: str(unit.error) for unit in done.impossible},
         "postponed": [unit.label for unit in done.postponed],
+        "unchecked": done.unchecked,
         "flows": done.flows,
     }
+
+
+def vasp_warnings(units: Sequence[Unit], project: str | None) -> list[str]:
+    """Say what stands against labels by VASP: here, or on the hosts of a project's workers."""
+    needs = VaspNeeds.of(units)
+    if needs is None:
+        return []
+    if project is None:
+        return [
+            f"VASP cannot be run here: {each.message}; {each.remedy}"
+            for each in needs.problems_here()
+        ]
+    found = open_project(project).check_vasp(units)
+    return [f"{each.message}; {each.remedy}" for each in found.problems] + found.unchecked
 
 
 def write_extension(
@@ -231,6 +251,7 @@ def submission_lines(done: dict[str, Any]) -> list[str]:
         f"{done['where']}: {done['n_jobs']} jobs in {done['n_flows']} flows",
         f"{done['n_done']} units done before, {done['n_queued']} in the queue already",
     ]
+    lines += done["unchecked"]
     lines += [f"not possible: {name}: {why}" for name, why in done["impossible"].items()]
     if done["postponed"]:
         lines.append(
