@@ -192,11 +192,13 @@ class TrainingAssembly:
             # the document of the unit is that of the samples; both go into the dataset
             names = Flow(made, output=outputs[-1], name=f"label {found.name}")
             filled = self.assembly.fill(unit, stage, names)
-            self.labels += [renamed_output(each, filled) for each in outputs]
-            return filled
-        filled = self.assembly.fill(unit, stage, made[0])
-        if filled.output is not None:
-            self.labels.append(filled.output)
+            documents = [renamed_output(each, filled) for each in outputs]
+        else:
+            filled = self.assembly.fill(unit, stage, made[0])
+            documents = [filled.output] if filled.output is not None else []
+        self.labels += documents
+        if unit.runs_vasp and hasattr(maker, "retry"):
+            unit.labels, unit.label_maker = [each.uuid for each in documents], maker
         return filled
 
     def _label_maker(self, stage: LabelStage) -> Any:

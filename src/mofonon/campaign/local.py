@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobflow import CURRENT_JOB, run_locally
 
+from mofonon.campaign.labels import flow_of_missing, incomplete_labels, with_incomplete
 from mofonon.campaign.maker import unit_flow
 from mofonon.campaign.state import (
     FAILURE,
@@ -71,17 +72,25 @@ class LocalRun:
         ids = [job_id for unit in units for job_id in unit.job_ids]
         done = finished_jobs(self.store, ids)
         failed = failures(self.store, self.campaign)
-        require_vasp(unit for unit in units if UnitRow.of(unit).document_id not in done)
+        again = incomplete_labels(self.store, (e for unit in units for e in unit.labels))
+        require_vasp(
+            unit
+            for unit in units
+            if UnitRow.of(unit).document_id not in done
+            or (self.retry and again.keys() & set(unit.labels))
+        )
         states = []
         executed: set[str] = set()
         for unit in units:
             if unit.needs & executed:
                 done -= {job.uuid for job in unit.jobs}  # made of what is not current any more
             state = self._run_unit(unit, done, failed)
+            if self.retry and state.reused and self._labels_again(unit):
+                state = UnitState(state.row, "done")
             if state.state == "done" and not state.reused:
                 executed |= {job.uuid for job in unit.jobs}
             states.append(state)
-        return blocked_by_needs(states)
+        return with_incomplete(blocked_by_needs(states), self.store)
 
     def _run_unit(
         self, unit: Unit, done: set[str], failed: dict[str, dict[str, Any]]
@@ -106,12 +115,7 @@ class LocalRun:
         self, unit: Unit, row: UnitRow, done: set[str], failed: dict[str, dict[str, Any]]
     ) -> UnitState:
         flow = unit_flow(unit, lambda job: job.uuid not in done)
-        options: dict[str, Any] = {"raise_immediately": True}
-        if unit.runs_vasp:
-            # one calculation that fails must not stop the others of its structure
-            folder = self.folder / unit.stage / unit.structure
-            folder.mkdir(parents=True, exist_ok=True)
-            options = {"create_folders": True, "root_dir": folder}
+        options = self._folders(unit) if unit.runs_vasp else {"raise_immediately": True}
         try:
             run_locally(
                 flow, store=self.store, log=False, allow_external_references=True, **options
@@ -133,6 +137,22 @@ class LocalRun:
             failed.pop(job_id, None)
         done |= set(unit.job_ids)
         return UnitState(row, "done")
+
+    def _labels_again(self, unit: Unit) -> bool:
+        """Run again the VASP calculations that label documents lack, and no other."""
+        missing = incomplete_labels(self.store, unit.labels) if unit.label_maker else {}
+        for document_id in missing:
+            self.on_unit(unit, UnitState(UnitRow.of(unit), "running"))
+            flow = flow_of_missing(unit.label_maker, self.store, document_id)
+            flow.update_metadata(unit.metadata(self.campaign), dynamic=True)
+            run_locally(flow, store=self.store, log=False, **self._folders(unit))
+        return bool(missing)
+
+    def _folders(self, unit: Unit) -> dict[str, Any]:
+        """Options of run_locally for jobs that write files; one that fails stops no other."""
+        folder = self.folder / unit.stage / unit.structure
+        folder.mkdir(parents=True, exist_ok=True)
+        return {"create_folders": True, "root_dir": folder}
 
     def _require_document(self, row: UnitRow) -> None:
         if row.document_id not in finished_jobs(self.store, [row.document_id]):

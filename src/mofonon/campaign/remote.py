@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobflow import Flow
 
+from mofonon.campaign.labels import with_incomplete
 from mofonon.campaign.resources import place_unit
 from mofonon.campaign.state import (
     State,
@@ -221,20 +222,29 @@ class RemoteProject:
             if row.document_id and row.document_id not in entries
         ]
         finished = finished_jobs(self.open_store(), absent) if absent else set()
-        return blocked_by_needs(
+        states = blocked_by_needs(
             _unit_state(row, entries, made.get((row.stage, row.structure, row.potential), []))
             if row.document_id not in finished
             else UnitState(row, "done")
             for row in rows
         )
+        if any(row.labels for row in rows):
+            return with_incomplete(states, self.open_store())
+        return states
 
     def retry(self, states: Sequence[UnitState]) -> list[str]:
-        """Run the jobs again that failed, and then what waits for them.
+        """Run the jobs again that failed, and then what waits for them or was made without.
 
         Returns
         -------
         list of str
             Database ids of the jobs that were changed.
+
+        Raises
+        ------
+        CampaignError
+            When jobflow-remote does not run one again, because jobs that were made of its
+            result have been replaced by others while they ran.
         """
         from jobflow_remote.jobs.data import JobInfo  # noqa: F401 - fails early without it
 
@@ -247,9 +257,16 @@ class RemoteProject:
             current = self.jobs_of([entry["uuid"]])[entry["uuid"]]
             if current["state"] in ("PAUSED", "STOPPED", "USER_STOPPED"):
                 continue
-            changed += self.controller.rerun_job(
-                db_id=entry["db_id"], force=True, delete_files=True
-            )
+            try:
+                changed += self.controller.rerun_job(
+                    db_id=entry["db_id"], force=True, delete_files=True
+                )
+            except ValueError as error:
+                raise CampaignError(
+                    f"{entry['job']['name']} cannot be run again in the queue: {error}",
+                    f"what was made without it is computed: remove that from the queue (jf -p "
+                    f"{self.name} flow delete) and from the store, then submit again",
+                ) from error
         return sorted(set(changed))
 
     def locked(self) -> tuple[list[str], list[str]]:

@@ -35,6 +35,8 @@ class UnitRow:
         Ids of the jobs of other units that it cannot do without.
     awaits : str
         Id of the selection without which its jobs cannot be made yet; empty otherwise.
+    labels : list of str
+        Ids of its documents with labels by VASP, which may lack calculations.
     """
 
     stage: str
@@ -44,6 +46,7 @@ class UnitRow:
     error: str = ""
     needs: list[str] = field(default_factory=list)
     awaits: str = ""
+    labels: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, unit: Unit) -> UnitRow:
@@ -56,6 +59,7 @@ class UnitRow:
             str(unit.error) if unit.error is not None else "",
             [] if unit.gathers else sorted(unit.needs - set(unit.job_ids)),
             unit.awaits,
+            unit.labels,
         )
 
     @property
@@ -79,7 +83,7 @@ class UnitState:
     remedy : str
         What to do about it.
     job_ids : list of str
-        Jobs that failed.
+        Jobs that failed; of a unit that is done those whose labels it lacks.
     reused : bool
         Whether its document was in the store before this run.
     """
@@ -94,7 +98,7 @@ class UnitState:
     def plain(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
         row = asdict(self.row)
-        for internal in ("job_ids", "error", "needs", "awaits"):
+        for internal in ("job_ids", "error", "needs", "awaits", "labels"):
             row.pop(internal)
         return {
             **row,
@@ -115,14 +119,21 @@ def finished_jobs(store: JobStore, ids: Iterable[str]) -> set[str]:
 
     A job that was replaced, and whose replacement has not finished, has none.
     """
+    return {
+        entry["uuid"]
+        for entry in found_in_store(store, ids, {"output": {"$ne": None}}, ["uuid"])
+    }
+
+
+def found_in_store(
+    store: JobStore, ids: Iterable[str], criteria: dict[str, Any], fields: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield what the store has of some jobs and fits criteria; fields have uuid among them."""
     wanted = set(ids)
-    found: set[str] = set()
     for part in _chunks(store, sorted(wanted)):
-        criteria = {"output": {"$ne": None}, **part}
-        for entry in store.docs_store.query(criteria, ["uuid"]):
+        for entry in store.docs_store.query({**criteria, **part}, fields):
             if entry["uuid"] in wanted:
-                found.add(entry["uuid"])
-    return found
+                yield entry
 
 
 def find_finished(store: JobStore, document_id: str) -> dict[str, Any] | None:

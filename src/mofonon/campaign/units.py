@@ -51,6 +51,10 @@ class Unit:
         Whether its jobs run VASP: each needs a folder of its own.
     vasp_of : Structure or None
         The structure that VASP is run on, where it is known.
+    labels : list of str
+        Ids of its documents with labels by VASP.
+    label_maker : LabelMaker or None
+        What runs calculations of them again.
     awaits : str
         Id of the selection without which its jobs cannot be made yet; empty otherwise.
     """
@@ -68,6 +72,8 @@ class Unit:
     gathers: bool = False
     runs_vasp: bool = False
     vasp_of: Structure | None = None
+    labels: list[str] = field(default_factory=list)
+    label_maker: Any = None
     awaits: str = ""
     names: dict[str, str] = field(default_factory=dict)
 

@@ -269,13 +269,16 @@ def retry_remote(
     name, rows = rows_of(file, allow_import, opened.open_store)
     n_jobs, n_flows = opened.clear_locks()
     failed = [
-        state for state in opened.states(rows, name) if state.state in ("failed", "blocked")
+        state
+        for state in opened.states(rows, name)
+        if state.state in ("failed", "blocked") or (state.state == "done" and state.job_ids)
     ]
     return {
         "campaign": name,
         "unlocked_jobs": n_jobs,
         "unlocked_flows": n_flows,
         "n_failed": sum(state.state == "failed" for state in failed),
+        "n_incomplete": sum(state.state == "done" for state in failed),
         "rerun": opened.retry(failed),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mofonon.campaign.labels import with_incomplete
 from mofonon.campaign.state import UnitRow, UnitState, finished_jobs, states_in_store
 from mofonon.campaign.table import remembered
 from mofonon.errors import SettingsError
@@ -48,7 +49,7 @@ def states(
         return opened.states(rows, name)
     store = open_store(store_path)
     name, rows = rows_of(file, allow_import, lambda: store)
-    return states_in_store(rows, store, name)
+    return with_incomplete(states_in_store(rows, store, name), store)
 
 
 def store_opener(project: str | None, store_path: Path | None) -> Callable[[], JobStore]:

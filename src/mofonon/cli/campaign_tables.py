@@ -38,19 +38,26 @@ def print_states(states: Sequence[UnitState], *, all_units: bool) -> None:
     for stage, found in counts(states).items():
         table.add_row(stage, *(str(found[name] or "") for name in _STATES))
     console.print(table)
-    shown = [s for s in states if all_units or s.state in ("failed", "blocked")]
+    problems = [s for s in states if s.state in ("failed", "blocked") or _lacks(s)]
+    shown = list(states) if all_units else problems
     shown.sort(key=lambda state: state.state != "failed")
     for state in shown if all_units else shown[:_MOST_PROBLEMS]:
         row = state.row
         label = " ".join(part for part in (row.structure, row.stage, row.potential) if part)
         colour = _COLOURS.get(state.state, "default")
-        console.print(f"[{colour}]{state.state}[/] {label}", highlight=False)
+        lacks = " but incomplete" if _lacks(state) else ""
+        console.print(f"[{colour}]{state.state}{lacks}[/] {label}", highlight=False)
         if state.why:
             console.print(f"    {state.why}", markup=False, highlight=False)
         if state.remedy:
             console.print(f"    remedy: {state.remedy}", markup=False, highlight=False)
     if not all_units and len(shown) > _MOST_PROBLEMS:
         console.print(f"and {len(shown) - _MOST_PROBLEMS} more: --all shows them")
+
+
+def _lacks(state: UnitState) -> bool:
+    """Whether a unit is done, and calculations of its labels are missing."""
+    return state.state == "done" and bool(state.why)
 
 
 def print_results(states: Sequence[UnitState], store: JobStore) -> None:
