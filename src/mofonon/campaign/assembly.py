@@ -136,6 +136,7 @@ class Assembly:
         """Fill a unit with the jobs of a Maker, their resources and estimates."""
         make_unit(unit, made, self.spec.name, self.taken)
         unit.resources = merged(stage.resources, self.spec.resources)
+        unit.hours_each = stage.hours_each
         cost = self.costs.get(unit.potential)
         if cost is not None:
             unit.estimates = {job.uuid: estimate_job(job, structure, cost) for job in unit.jobs}

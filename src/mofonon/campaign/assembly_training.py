@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobflow import Flow, OutputReference
+from pymatgen.core import Structure
 
 from mofonon.campaign.extension import NEW, OLD, judge_extension
 from mofonon.campaign.resources import merged
@@ -16,6 +17,14 @@ from mofonon.campaign.schema_training import (
     FineTuneStage,
     LabelStage,
     SampleStage,
+)
+from mofonon.campaign.stage_costs import (
+    evaluation_cost,
+    label_frames,
+    sample_estimates,
+    sampled_frames,
+    training_cost,
+    vasp_cost,
 )
 from mofonon.campaign.stages import import_maker
 from mofonon.campaign.structures import NamedStructure, read_manifest, selected
@@ -28,6 +37,7 @@ from mofonon.dataset.samplers import (
     RattleSampleMaker,
     RelaxSampleMaker,
 )
+from mofonon.dataset.schemas import PARTS
 from mofonon.errors import CampaignError, MofononError
 from mofonon.potentials import PotentialSpec
 from mofonon.provenance import file_sha256
@@ -62,6 +72,9 @@ class TrainingAssembly:
         self.stages = assembly.spec.stages
         self.structures = structures
         self.labels: list[OutputReference] = []
+        #: Frames that samplers are asked for, by structure, and those labelled with atoms each.
+        self.sampled: dict[str, int] = {}
+        self.frames: list[tuple[int, int]] = []
 
     def units(self) -> Iterator[Unit]:
         """Yield them: sample and label of each structure, dataset, finetune, evaluate."""
@@ -165,9 +178,13 @@ class TrainingAssembly:
             sampler.append_name(f" {found.name}")
         gathered = gather_frames([sampler.output for sampler in samplers])
         gathered.name = f"samples {found.name}"
-        return self.assembly.fill(
+        self.sampled[found.name] = sampled_frames([sampler.maker for sampler in samplers])
+        unit = self.assembly.fill(
             unit, stage, Flow([*samplers, gathered], output=gathered.output)
         )
+        costs = {spec.label: self.assembly.costs[n] for n, spec in self.assembly.specs.items()}
+        unit.estimates = sample_estimates(unit.jobs, unit.n_atoms, costs)
+        return unit
 
     def _label(
         self,
@@ -199,7 +216,33 @@ class TrainingAssembly:
         self.labels += documents
         if unit.runs_vasp and hasattr(maker, "retry"):
             unit.labels, unit.label_maker = [each.uuid for each in documents], maker
+        self._estimate_labels(unit, stage, maker, structure)
         return filled
+
+    def _estimate_labels(
+        self, unit: Unit, stage: LabelStage, maker: Any, structure: Structure
+    ) -> None:
+        """Count the labelled frames, and say how their cost is estimated."""
+        n_frames = self.sampled.get(unit.structure, 0)
+        whole = stage.label_structures or self.stages.sample is None
+        most = stage.dataset.max_relax_frames
+        labelled = label_frames(maker, n_frames, with_structure=whole, most_relax=most)
+        self.frames.append((labelled, len(structure)))
+        if isinstance(maker, PotentialLabelMaker):
+            cost = self.assembly.costs[(stage.potentials or [""])[0]]
+            evaluated = cost.estimate([(labelled, len(structure))])
+            unit.estimates = dict.fromkeys([job.uuid for job in unit.jobs][-1:], evaluated)
+        elif unit.label_maker is not None:
+            unit.whole_cost = lambda: [
+                vasp_cost(
+                    structure,
+                    unit.structure,
+                    maker,
+                    n_frames,
+                    with_structure=whole,
+                    assumptions=stage.cost,
+                )
+            ]
 
     def _label_maker(self, stage: LabelStage) -> Any:
         if stage.maker is not None:
@@ -245,7 +288,15 @@ class TrainingAssembly:
             datasets.insert(0, OutputReference(self.stages.extend.dataset))
         made = fine_tune(datasets, stage.split, maker, named_files(stage.settings))
         made.name = "finetune"
-        return self.assembly.fill(unit, stage, made)
+        unit = self.assembly.fill(unit, stage, made)
+        if self.frames:
+            share = self._fractions()["train"]
+            unit.whole_cost = lambda: [training_cost(stage.settings, self.frames, share)]
+        return unit
+
+    def _fractions(self) -> dict[str, float]:
+        label = self.stages.label or LabelStage(by="vasp")
+        return dict(zip(PARTS, label.dataset.fractions, strict=True))
 
     def _evaluate(self, dataset: OutputReference | None) -> Unit:
         stage = self.stages.evaluate or EvaluateStage()
@@ -269,7 +320,12 @@ class TrainingAssembly:
             datasets, stage.split, stage.part, EvaluationMaker(), potentials, files
         )
         made.name = "evaluate"
-        return self.assembly.fill(Unit("evaluate", "", ""), stage, made)
+        unit = self.assembly.fill(Unit("evaluate", "", ""), stage, made)
+        if self.frames:
+            costs = [self.assembly.costs[name] for name in potentials]
+            share = self._fractions()[stage.part]
+            unit.whole_cost = lambda: evaluation_cost(costs, self.frames, share)
+        return unit
 
     def _judge(self, stage: ExtendStage, evaluation: OutputReference | None) -> Unit:
         candidates = [n for n, p in self.assembly.spec.potentials.items() if p.made_by]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mofonon.campaign.units import Unit
+from mofonon.errors import MofononError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +35,10 @@ class StagePlan:
         Largest estimated memory of a job (GB).
     longest : float
         Longest estimated job (h).
+    runs_vasp : bool
+        Whether the core-hours are VASP's.
+    n_unknown : int
+        Structures whose cost cannot be estimated, and is not in the sums.
     after : list of str
         Stages whose documents it takes.
     awaits_selection : bool
@@ -50,6 +55,8 @@ class StagePlan:
     gpu_hours: float = 0.0
     memory: float = 0.0
     longest: float = 0.0
+    runs_vasp: bool = False
+    n_unknown: int = 0
     after: list[str] | None = None
     awaits_selection: bool = False
 
@@ -69,15 +76,9 @@ def plan_campaign(units: Sequence[Unit]) -> list[StagePlan]:
         plan.n_impossible += unit.error is not None
         plan.n_jobs += len(unit.jobs)
         plan.awaits_selection |= bool(unit.awaits)
-        for estimate in unit.estimates.values():
-            hours = estimate.seconds / 3600
-            plan.n_evaluations += estimate.evaluations
-            plan.memory = max(plan.memory, estimate.memory)
-            plan.longest = max(plan.longest, hours)
-            if estimate.on_gpu:
-                plan.gpu_hours += hours
-            else:
-                plan.core_hours += hours
+        plan.longest = max([plan.longest, *(e.seconds / 3600 for e in unit.estimates.values())])
+        plan.runs_vasp |= unit.runs_vasp
+        _add_cost(plan, unit)
         inputs = {each for job in unit.jobs for each in job.input_uuids} | {unit.awaits}
         needed = {owner[each] for each in inputs if each in owner}
         if unit.stage in ("sample", "label") and ("select", "") in plans:
@@ -86,6 +87,23 @@ def plan_campaign(units: Sequence[Unit]) -> list[StagePlan]:
         for each in unit.job_ids:
             owner.setdefault(each, unit.stage)
     return list(plans.values())
+
+
+def _add_cost(plan: StagePlan, unit: Unit) -> None:
+    """Add the cost of a unit: measured, where the campaign says, else estimated."""
+    try:
+        parts = list(unit.whole_cost() if unit.whole_cost else unit.estimates.values())
+    except MofononError:  # an element without a POTCAR, of which the warnings of plan tell
+        parts, plan.n_unknown = [], plan.n_unknown + 1
+    plan.n_evaluations += sum(part.evaluations for part in parts)
+    plan.memory = max([plan.memory, *(part.memory for part in parts)])
+    on_gpu = sum(part.seconds for part in parts if part.on_gpu) / 3600
+    on_cores = sum(part.seconds for part in parts if not part.on_gpu) / 3600
+    if unit.hours_each is not None:
+        measured = unit.hours_each
+        on_gpu, on_cores = (measured, 0.0) if on_gpu > on_cores else (0.0, measured)
+    plan.gpu_hours += on_gpu
+    plan.core_hours += on_cores
 
 
 def draw_plan(plans: Sequence[StagePlan]) -> Figure:

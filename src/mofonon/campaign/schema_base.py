@@ -71,3 +71,9 @@ class Stage(CampaignModel):
         description="Structure to id of a document that exists; nothing is computed for it.",
     )
     resources: Resources = Field(default_factory=Resources, description="Of each job.")
+    hours_each: float | None = Field(
+        None,
+        gt=0,
+        description="Measured core- or GPU-hours of the stage for one structure (of the whole "
+        "stage, where it is made once), in the place of the estimate of plan.",
+    )

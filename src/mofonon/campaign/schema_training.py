@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from mofonon.campaign.schema_base import Stage, resolved_paths
 from mofonon.dataset.schemas import DatasetSettings, SplitName
+from mofonon.dft.schemas import CostAssumptions
 from mofonon.structures.curation import CurationSettings
 from mofonon.structures.selection import SelectionSettings
 from mofonon.training.launch import Launch
@@ -119,6 +120,9 @@ class LabelStage(Stage):
     )
     isolated_atoms: dict[str, float] | None = Field(
         None, description="Energies of isolated atoms by element (eV); fitted without them."
+    )
+    cost: CostAssumptions = Field(
+        default_factory=CostAssumptions, description="What the estimate of VASP's cost assumes."
     )
     licence: str = Field("", description="Licence of the dataset.")
     document: str | None = Field(

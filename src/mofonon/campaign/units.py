@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,11 @@ class Unit:
         What its jobs ask for.
     estimates : dict
         Estimated cost of its jobs by id.
+    whole_cost : callable or None
+        Estimates the cost of all that the unit comes to, where that is not its jobs' alone:
+        of jobs made while it runs, and by VASP (core-hours).
+    hours_each : float or None
+        Measured cost (core- or GPU-hours), in the place of the estimate.
     names : dict
         Ids that its jobs had before, to their ids.
     gathers : bool
@@ -69,6 +74,8 @@ class Unit:
     n_atoms: int = 0
     resources: Resources = field(default_factory=Resources)
     estimates: dict[str, Estimate] = field(default_factory=dict)
+    whole_cost: Callable[[], Sequence[Estimate]] | None = None
+    hours_each: float | None = None
     gathers: bool = False
     runs_vasp: bool = False
     vasp_of: Structure | None = None

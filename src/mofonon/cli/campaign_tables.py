@@ -55,6 +55,25 @@ def print_states(states: Sequence[UnitState], *, all_units: bool) -> None:
         console.print(f"and {len(shown) - _MOST_PROBLEMS} more: --all shows them")
 
 
+def _print_assumptions(console: Console, plans: Sequence[StagePlan]) -> None:
+    """Say what the hours rest on, as far as there are any."""
+    if any(plan.runs_vasp for plan in plans):
+        console.print(
+            "labels by VASP: operations of electronic steps, right to a factor of three "
+            "(docs/labels.md); label: {cost: ...} or hours_each: takes what you measured",
+            highlight=False,
+            markup=False,
+        )
+    if any(plan.gpu_hours for plan in plans):
+        console.print(
+            "on a GPU 0.2 ms an atom is assumed, not measured: seconds_per_atom of a potential",
+            highlight=False,
+        )
+    unknown = sum(plan.n_unknown for plan in plans)
+    if unknown:
+        console.print(f"without estimate, and not in the sums: {unknown} units", style="yellow")
+
+
 def _lacks(state: UnitState) -> bool:
     """Whether a unit is done, and calculations of its labels are missing."""
     return state.state == "done" and bool(state.why)
@@ -119,6 +138,7 @@ def print_plan(plans: Sequence[StagePlan]) -> None:
     for plan in plans:
         if plan.after:
             console.print(f"{plan.stage} after {', '.join(plan.after)}", highlight=False)
+    _print_assumptions(console, plans)
     total, gpu = sum(p.core_hours for p in plans), sum(p.gpu_hours for p in plans)
     console.print(f"in all {total:.2f} core-hours and {gpu:.2f} GPU-hours", highlight=False)
     later = [plan.stage for plan in plans if plan.awaits_selection]

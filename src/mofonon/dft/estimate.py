@@ -5,8 +5,10 @@ those that VASP prints, to a few per cent. Time is counted in floating-point ope
 electronic step: for each band, k-point and spin :data:`HAMILTONIANS` products with the
 Hamiltonian, each two FFTs of 5 N log2 N operations, and three products of all bands with all
 bands over the plane waves (orthogonalization, subspace matrix, rotation), 8 operations each;
-half of that at Gamma alone. It is divided by :data:`FLOPS_PER_CORE`, which VASP sustains on
-present CPUs, limited by memory. Expect a factor of three either way.
+half of that at Gamma alone: the terms of Kresse and Furthmueller, Comput. Mater. Sci. 6, 15
+(1996) and Phys. Rev. B 54, 11169 (1996). It is divided by ``flops_per_core``, 1e9, which
+VASP sustains on present CPUs, limited by memory. Expect a factor of three either way;
+:class:`CostAssumptions` takes what was measured on your machine.
 """
 
 from __future__ import annotations
@@ -21,21 +23,11 @@ from pymatgen.core import Structure
 from mofonon.dft.eos import MofEosMaker
 from mofonon.dft.jobs import MofRelaxMaker, MofStaticMaker
 from mofonon.dft.potcars import electrons
+from mofonon.dft.schemas import CostAssumptions
 from mofonon.dft.sets import gamma_mesh
 
 #: Products with the Hamiltonian for each band in an electronic step (Davidson, RMM-DIIS).
 HAMILTONIANS = 4
-
-#: Floating-point operations per second that one core sustains in VASP.
-FLOPS_PER_CORE = 1e9
-
-#: Electronic steps of a calculation from scratch, and of each further ionic step.
-FIRST_ELECTRONIC_STEPS = 15
-FURTHER_ELECTRONIC_STEPS = 8
-
-#: Ionic steps of a relaxation of cell and positions, and of positions in a strained cell.
-IONIC_STEPS = 60
-IONIC_STEPS_FIXED_CELL = 20
 
 #: h^2/2m (eV A^2).
 _HBAR2_2M = 3.80998212
@@ -75,6 +67,7 @@ def calculation_size(
     relax: MofRelaxMaker | None,
     eos: MofEosMaker | None,
     static: MofStaticMaker | None,
+    assumptions: CostAssumptions | None = None,
 ) -> CalculationSize:
     """Estimate what the labels of a structure cost.
 
@@ -86,6 +79,8 @@ def calculation_size(
         Its name.
     relax, eos, static : Makers or None
         What is calculated.
+    assumptions : CostAssumptions, optional
+        Steps, and speed of a core.
 
     Returns
     -------
@@ -97,6 +92,7 @@ def calculation_size(
     PotcarError
         When an element has no POTCAR in release 54.
     """
+    assumed = assumptions or CostAssumptions()
     maker = relax or static or (eos.eos_relax_maker if eos else None) or MofStaticMaker()
     tags = input_tags(structure, maker)
     mesh = tuple(int(n) for n in gamma_mesh(structure).kpts[0])
@@ -108,7 +104,10 @@ def calculation_size(
     n_plane_waves = plane_waves(structure.volume, cutoff)
     points = fft_points(structure.volume, cutoff)
     sets = n_kpoints * (2 if spin else 1)
-    hours = sets * electronic_step_hours(n_bands, n_plane_waves, points, real=gamma_only)
+    operations = electronic_step_operations(n_bands, n_plane_waves, points, real=gamma_only)
+    hours = sets * operations / assumed.flops_per_core / 3600
+
+    steps = _electronic_steps(relax, eos, static, assumed)
     return CalculationSize(
         name=name,
         formula=structure.composition.formula.replace(" ", ""),
@@ -121,9 +120,7 @@ def calculation_size(
         n_bands=n_bands,
         n_plane_waves=n_plane_waves,
         memory=memory(sets, n_bands, n_plane_waves, points, real=gamma_only),
-        core_hours={
-            kind: hours * steps for kind, steps in _electronic_steps(relax, eos, static).items()
-        },
+        core_hours={kind: hours * number for kind, number in steps.items()},
     )
 
 
@@ -171,13 +168,13 @@ def fft_points(volume: float, cutoff: float) -> int:
     return round(volume * (2 * np.sqrt(cutoff / _HBAR2_2M) / np.pi) ** 3)
 
 
-def electronic_step_hours(
+def electronic_step_operations(
     n_bands: int, n_plane_waves: int, n_points: int, *, real: bool
 ) -> float:
-    """Core-hours of an electronic step for one k-point and spin."""
+    """Floating-point operations of an electronic step for one k-point and spin."""
     hamiltonian = n_bands * HAMILTONIANS * 2 * 5 * n_points * np.log2(n_points)
     dense = 3 * 8 * n_bands**2 * n_plane_waves
-    return float((hamiltonian + dense) * (0.5 if real else 1.0) / FLOPS_PER_CORE / 3600)
+    return float((hamiltonian + dense) * (0.5 if real else 1.0))
 
 
 def memory(sets: int, n_bands: int, n_plane_waves: int, n_points: int, *, real: bool) -> float:
@@ -188,17 +185,21 @@ def memory(sets: int, n_bands: int, n_plane_waves: int, n_points: int, *, real: 
 
 
 def _electronic_steps(
-    relax: MofRelaxMaker | None, eos: MofEosMaker | None, static: MofStaticMaker | None
+    relax: MofRelaxMaker | None,
+    eos: MofEosMaker | None,
+    static: MofStaticMaker | None,
+    assumed: CostAssumptions,
 ) -> dict[str, int]:
     """Electronic steps of each kind of calculation."""
     steps = {}
+    first, further = assumed.first_electronic_steps, assumed.further_electronic_steps
     if relax is not None:
-        steps["relax"] = FIRST_ELECTRONIC_STEPS + IONIC_STEPS * FURTHER_ELECTRONIC_STEPS
+        steps["relax"] = first + assumed.ionic_steps * further
     if eos is not None:
-        each = FIRST_ELECTRONIC_STEPS
+        each = first
         if isinstance(eos.eos_relax_maker, MofRelaxMaker):
-            each += IONIC_STEPS_FIXED_CELL * FURTHER_ELECTRONIC_STEPS
+            each += assumed.ionic_steps_fixed_cell * further
         steps["eos"] = eos.number_of_frames * each
     if static is not None:
-        steps["static"] = FIRST_ELECTRONIC_STEPS
+        steps["static"] = first
     return steps

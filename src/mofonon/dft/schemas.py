@@ -373,3 +373,27 @@ def _full_stress(stress: ArrayLike) -> Floats:
 
     values = np.asarray(stress, float)
     return values if values.shape == (3, 3) else voigt_6_to_full_3x3_stress(values)
+
+
+class CostAssumptions(BaseModel):
+    """What an estimate of VASP's cost assumes; the defaults are a rule of thumb."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    flops_per_core: float = Field(
+        1e9,
+        gt=0,
+        description="Floating-point operations per second that a core sustains in VASP (1/s).",
+    )
+    first_electronic_steps: int = Field(
+        15, ge=1, description="Electronic steps of a calculation."
+    )
+    further_electronic_steps: int = Field(
+        8, ge=1, description="Those of each further ionic step."
+    )
+    ionic_steps: int = Field(
+        60, ge=1, description="Ionic steps of a relaxation of cell and positions."
+    )
+    ionic_steps_fixed_cell: int = Field(
+        20, ge=1, description="Those of positions in a strained cell."
+    )
