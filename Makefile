@@ -4,9 +4,11 @@ VENV   ?= .venv
 TORCH  ?= torch==2.13.0
 BIN    := $(VENV)/bin
 JOBS   ?= 2
+PEERS  ?= build/peers
+export PEERS := $(abspath $(PEERS))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test test-fast lint format docs model bench bench-small bench-page clean
+.PHONY: help demo test test-fast lint format docs model peers bench bench-small bench-page clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,7 +18,7 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make format     format the code"
 	@echo "make bench      all benchmarks against the peers, and docs/benchmarks.md (hours)"
-	@echo "make bench-small  most of them on small structures (PEERS=folder of make_peers.sh)"
+	@echo "make bench-small  most of them on small structures (a quarter of an hour)"
 	@echo "make docs       the site, in docs/_build/html; warnings are errors"
 	@echo "make model      distil the demo model anew (a quarter of an hour)"
 
@@ -69,27 +71,31 @@ docs: $(VENV)/.dev
 model: $(VENV)/.dev
 	$(BIN)/python tools/distill_demo_model.py --work build/demo-model --threads 1
 
-bench: $(VENV)/.dev
-	PYTHON=$(BIN)/python benchmarks/make_peers.sh build/peers
+# environments of the peers; what is there already stays
+peers: $(VENV)/.dev
+	PYTHON=$(BIN)/python benchmarks/make_peers.sh $(PEERS)
+
+bench: $(VENV)/.dev peers
 	$(BIN)/python benchmarks/evaluation_cost.py
 	$(BIN)/python benchmarks/displacement_error.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/page_load.py
 	$(BIN)/python benchmarks/phonons.py --potentials springs demo
-	$(BIN)/python benchmarks/qha.py
-	$(BIN)/python benchmarks/campaign_scale.py --run 1000 --simulate 1000 20000
 	$(BIN)/python benchmarks/phonons.py --rounds 1 --potentials medium --name phonons_medium
-	$(BIN)/python benchmarks/relaxation.py
-	$(BIN)/python benchmarks/relaxation.py --model chgnet --all-methods "Zn(CN)2"
+	$(BIN)/python benchmarks/qha.py
 	$(BIN)/python benchmarks/volumes.py
+	$(BIN)/python benchmarks/relaxation.py --by-symmetry --shipped
+	$(BIN)/python benchmarks/relaxation.py --by-symmetry --model chgnet --all-methods none
+	$(BIN)/python benchmarks/campaign_scale.py --run 1000 --simulate 1000 20000
 	$(BIN)/python benchmarks/page.py
 
 # most scripts, on what is small; the results beside the page's, in build/
 bench-small: export BENCHMARK_RESULTS = build/benchmarks-small
-bench-small: $(VENV)/.dev
+bench-small: $(VENV)/.dev peers
 	$(BIN)/python benchmarks/evaluation_cost.py --rounds 1 --repeat 1 1 1
+	$(BIN)/python benchmarks/scaling.py --largest 40 --count 2
 	$(BIN)/python benchmarks/phonons.py --rounds 1 --structure "Zn(CN)2.cif" --potentials springs
-	$(BIN)/python benchmarks/qha.py --structures alloy --rounds 1
+	$(BIN)/python benchmarks/qha.py --structures alloy "Zn(CN)2" --rounds 1
 	$(BIN)/python benchmarks/relaxation.py "src/mofonon/data/structures/Zn(CN)2.cif"
 	$(BIN)/python benchmarks/volumes.py MOF-5 --volumes 2
 

@@ -235,8 +235,9 @@ def _count(shown: str) -> int:
 def main() -> None:
     """Measure, print and keep a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("files", nargs="*", type=Path, help="Default: those that are shipped.")
+    parser.add_argument("files", nargs="*", type=Path, help="CIFs; none: as --shipped.")
     parser.add_argument("--by-symmetry", action="store_true", help="See above.")
+    parser.add_argument("--shipped", action="store_true", help="Those of src/mofonon/data too.")
     parser.add_argument("--model", default="demo")
     parser.add_argument(
         "--all-methods", nargs="*", default=[], help="Names of structures; without, all."
@@ -259,9 +260,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     potential = make_calculator(PotentialSpec.from_name(arguments.model))
     rows = [row for path in arguments.append for row in earlier_rows(path)]
-    shipped = [] if arguments.append else sorted(STRUCTURES.glob("*.cif"))
-    files = by_symmetry(potential) if arguments.by_symmetry else shipped
-    for path in arguments.files or files:
+    for path in chosen(arguments, potential):
         every = not arguments.all_methods or path.stem in arguments.all_methods
         for kind, atoms in variants(path, arguments.seed):
             if kind not in arguments.kinds:
@@ -274,6 +273,16 @@ def main() -> None:
             print(rows[-1], flush=True)
             keep(arguments, rows)
     keep(arguments, rows)
+
+
+def chosen(arguments: argparse.Namespace, potential: Any) -> list[Path]:
+    """Choose the files of a run: those named, those of the rule, those that are shipped."""
+    files = list(arguments.files)
+    if arguments.by_symmetry:
+        files += by_symmetry(potential)
+    if arguments.shipped or not (files or arguments.append):
+        files += sorted(STRUCTURES.glob("*.cif"))
+    return files
 
 
 def earlier_rows(path: Path) -> list[dict[str, Any]]:
