@@ -18,6 +18,7 @@ from mofonon.settings import get_settings
 if TYPE_CHECKING:
     from ase.calculators.calculator import BaseCalculator
 
+    from mofonon.potentials.describe import PotentialDescription
     from mofonon.potentials.spec import PotentialSpec
 
 logger = logging.getLogger(__name__)
@@ -72,21 +73,22 @@ def _torch_calculator(spec: PotentialSpec) -> BaseCalculator:
     # mace, chgnet and sevenn announce themselves on stdout, which belongs to --json
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        calculator = _make(spec, description.head)
+        calculator = _make(spec, description)
     logger.debug("%s", said.getvalue().strip())
     return calculator
 
 
-def _make(spec: PotentialSpec, head: str | None) -> BaseCalculator:
+def _make(spec: PotentialSpec, description: PotentialDescription) -> BaseCalculator:
     if spec.family in ("demo", "mace"):
         from mofonon.potentials.mace_calculator import ElementMACECalculator
 
         return ElementMACECalculator(
             load_mace(model_path(spec.model, spec.family), spec.device),
-            head=head,
+            head=description.head,
             dtype=spec.dtype,
             device=spec.device,
             enable_cueq=spec.enable_cueq,
+            weights=description.sha256,
         )
     if spec.family == "chgnet":
         from mofonon.potentials.chgnet import make_chgnet

@@ -28,6 +28,9 @@ from mofonon.settings import get_settings
 #: Models cut for different sets of elements that are kept at a time.
 _MOST_CUTS = 4
 
+#: Cuts that calculators of the same weights share, of one potential at a time.
+_SHARED: dict[tuple[Any, ...], dict[tuple[int, ...], Any]] = {}
+
 #: Share of the free memory of a GPU that a batch may fill.
 _GPU_SHARE = 0.8
 
@@ -49,6 +52,9 @@ class ElementMACECalculator(MACECalculator):
         As in PotentialSpec.
     enable_cueq : bool
         Evaluate with cuequivariance.
+    weights : str, optional
+        Hash of the weights: calculators of the same weights, one after the other in a
+        process, share what was cut, so that each job of a flow does not cut it anew.
 
     Raises
     ------
@@ -64,12 +70,15 @@ class ElementMACECalculator(MACECalculator):
         dtype: str,
         device: str,
         enable_cueq: bool = False,
+        weights: str | None = None,
     ) -> None:
         if enable_cueq:
             check_cueq()
         super().__init__(models=[model], device=device, default_dtype=dtype, head=head)
         self._whole = self.models[0]
-        self._cuts: dict[tuple[int, ...], Any] = {}
+        self._cuts = (
+            {} if weights is None else _shared_cuts(weights, dtype, device, cueq=enable_cueq)
+        )
         self._cueq = enable_cueq
         self._bytes_per_atom: float | None = None
 
@@ -268,6 +277,17 @@ class ElementMACECalculator(MACECalculator):
             self.device
         )
         return int(free + cached)
+
+
+def _shared_cuts(
+    weights: str, dtype: str, device: str, *, cueq: bool
+) -> dict[tuple[int, ...], Any]:
+    """Cuts of the weights that this process used last; those of others are dropped."""
+    key = (weights, dtype, device, cueq, get_settings().cut_models)
+    if key not in _SHARED:
+        _SHARED.clear()
+        _SHARED[key] = {}
+    return _SHARED[key]
 
 
 def check_cueq() -> None:

@@ -129,10 +129,32 @@ def test_a_cut_that_changes_the_forces_is_refused(monkeypatch):
         return cut
 
     monkeypatch.setattr(mace_calculator, "cut_to_elements", wrong)
+    monkeypatch.setattr(mace_calculator, "_SHARED", {})
     ours = make_calculator(PotentialSpec(family="demo"))
     with pytest.raises(PotentialError, match="differs from the whole one in energy") as caught:
         ours.calculate(_cyanide())
     assert "MOFONON_CUT_MODELS" in caught.value.remedy
+
+
+def test_calculators_of_the_same_weights_share_what_was_cut():
+    """As in the jobs of a QHA; another precision, or other weights, share nothing."""
+    first, second = (make_calculator(PotentialSpec(family="demo")) for _ in range(2))
+    results = []
+    for calculator in (first, second):
+        calculator.calculate(_cyanide())
+        results.append(calculator.results)
+    assert second.models[0] is first.models[0]
+    np.testing.assert_array_equal(results[0]["forces"], results[1]["forces"])
+    single = make_calculator(PotentialSpec(family="demo", dtype="float32"))
+    single.calculate(_cyanide())
+    assert single.models[0] is not first.models[0]
+    first.calculate(_cyanide())
+    np.testing.assert_array_equal(first.results["forces"], results[0]["forces"])
+    own = ElementMACECalculator(
+        load_mace(model_path(None, "demo"), "cpu"), head=None, dtype="float64", device="cpu"
+    )
+    own.calculate(_cyanide())
+    assert own.models[0] is not first.models[0]
 
 
 def test_an_unknown_element_is_named():
