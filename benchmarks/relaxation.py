@@ -247,6 +247,9 @@ def main() -> None:
     parser.add_argument(
         "--peer-steps", type=int, default=1500, help="Of precon, fix-symmetry and fire."
     )
+    parser.add_argument(
+        "--most-times", type=int, help="Stop the others at so many times newton's evaluations."
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--append",
@@ -265,10 +268,7 @@ def main() -> None:
         for kind, atoms in variants(path, arguments.seed):
             if kind not in arguments.kinds:
                 continue
-            found = {}
-            for method in METHODS if every else METHODS[:2]:
-                steps = arguments.max_steps if method in METHODS[:2] else arguments.peer_steps
-                found[method] = run(method, atoms, potential, steps)
+            found = measure(atoms, potential, METHODS if every else METHODS[:2], arguments)
             rows.append(row(path.stem, kind, atoms, found))
             print(rows[-1], flush=True)
             keep(arguments, rows)
@@ -283,6 +283,19 @@ def chosen(arguments: argparse.Namespace, potential: Any) -> list[Path]:
     if arguments.shipped or not (files or arguments.append):
         files += sorted(STRUCTURES.glob("*.cif"))
     return files
+
+
+def measure(
+    atoms: Atoms, potential: Any, methods: tuple[str, ...], arguments: argparse.Namespace
+) -> dict[str, Outcome]:
+    """Relax a structure by methods, newton first."""
+    found: dict[str, Outcome] = {}
+    for method in methods:
+        steps = arguments.max_steps if method in METHODS[:2] else arguments.peer_steps
+        if found and found["newton"].converged and arguments.most_times:
+            steps = min(steps, arguments.most_times * found["newton"].evaluations)
+        found[method] = run(method, atoms, potential, steps)
+    return found
 
 
 def earlier_rows(path: Path) -> list[dict[str, Any]]:
