@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import yaml
 from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
 
@@ -117,6 +118,43 @@ def test_cancelled_jobs_and_allocations(submitted, undisturbed):
     _finish(cluster, undisturbed)
     ends = {job["uuid"]: job["end_time"] for job in cluster.jobs()}
     assert {uuid: ends[uuid] for uuid in finished} == finished
+
+
+def test_wall_time_reached_in_displacements(cluster, undisturbed):
+    """SLURM ends the job at the limit of the campaign; run again it gets a longer one."""
+    cluster.reset()
+    short = yaml.safe_load(CAMPAIGN)
+    short["stages"]["phonons"]["resources"]["hours"] = 1 / 60
+    (cluster.folder / "short.yaml").write_text(yaml.safe_dump(short))
+    cluster.call("submit", "short.yaml", *PROJECT, *OPTIONS)
+    # the second displacement never ends: the first is in the log when the time is over
+    cluster.slow_down(phonons=[0, 600])
+    cluster.start_runner()
+    phonons = {"job.name": "phonons"}
+    (entry,) = cluster.wait_for(lambda: cluster.jobs({**phonons, "state": "FAILED"}), 240)
+    assert "JobState=TIMEOUT" in _slurm_job(cluster, entry)
+    assert "TimeLimit=00:01:00" in _slurm_job(cluster, entry)
+    cluster.wait_for(cluster.settled)
+    status = _status(cluster)
+    assert (status["phonons"]["state"], status["bulk-modulus"]["state"]) == ("failed", "done")
+    assert "wall time" in status["phonons"]["why"]
+    assert cluster.evaluations() == undisturbed - 1
+    finished = {j["uuid"]: j["end_time"] for j in cluster.jobs({"state": "COMPLETED"})}
+    assert len(finished) == 7
+    cluster.slow_down()
+    again = ("retry", "short.yaml", *PROJECT, "--hours", 0.5, "--json", *OPTIONS)
+    assert json.loads(cluster.call(*again).stdout)["n_failed"] == 1
+    _finish(cluster, undisturbed)
+    cluster.kill_runner()
+    (entry,) = cluster.jobs(phonons)
+    assert "TimeLimit=00:30:00" in _slurm_job(cluster, entry)
+    ends = {job["uuid"]: job["end_time"] for job in cluster.jobs()}
+    assert {uuid: ends[uuid] for uuid in finished} == finished
+
+
+def _slurm_job(cluster: Cluster, entry: dict) -> str:
+    """What SLURM says of the job that a jobflow job was, for a minute after its end."""
+    return cluster.slurm.call("scontrol", "show", "job", entry["remote"]["process_id"])
 
 
 def _two_are_running(cluster: Cluster) -> bool:

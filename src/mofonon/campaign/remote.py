@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jobflow import Flow
 
 from mofonon.campaign.labels import with_incomplete
-from mofonon.campaign.resources import place_unit
+from mofonon.campaign.resources import clock, place_unit
 from mofonon.campaign.state import (
     State,
     UnitRow,
@@ -38,8 +38,9 @@ _CHUNK = 1000
 _FIELDS = {
     "_id": 0,
     **dict.fromkeys(
-        ("uuid", "index", "db_id", "state", "error", "lock_id", "remote.error", "parents"), 1
+        ("uuid", "index", "db_id", "state", "worker", "error", "lock_id", "remote.error"), 1
     ),
+    "parents": 1,
     "job.name": 1,
     "job.metadata": 1,
 }
@@ -232,8 +233,15 @@ class RemoteProject:
             return with_incomplete(states, self.open_store())
         return states
 
-    def retry(self, states: Sequence[UnitState]) -> list[str]:
+    def retry(self, states: Sequence[UnitState], hours: float | None = None) -> list[str]:
         """Run the jobs again that failed, and then what waits for them or was made without.
+
+        Parameters
+        ----------
+        states : sequence of UnitState
+            Of the units.
+        hours : float, optional
+            Wall time of the jobs run again (h), where each is a SLURM job of its own.
 
         Returns
         -------
@@ -257,6 +265,10 @@ class RemoteProject:
             current = self.jobs_of([entry["uuid"]])[entry["uuid"]]
             if current["state"] in ("PAUSED", "STOPPED", "USER_STOPPED"):
                 continue
+            if hours is not None and self._has_own_wall_time(entry["worker"]):
+                self.controller.set_job_run_properties(
+                    resources={"time": clock(hours)}, db_ids=[entry["db_id"]]
+                )
             try:
                 changed += self.controller.rerun_job(
                     db_id=entry["db_id"], force=True, delete_files=True
@@ -268,6 +280,10 @@ class RemoteProject:
                     f"{self.name} flow delete) and from the store, then submit again",
                 ) from error
         return sorted(set(changed))
+
+    def _has_own_wall_time(self, worker_name: str) -> bool:
+        worker = self.project.workers[worker_name]
+        return worker.scheduler_type == "slurm" and worker.batch is None
 
     def locked(self) -> tuple[list[str], list[str]]:
         """Database ids of locked jobs, and ids of locked flows."""

@@ -60,7 +60,7 @@ def slurm_resources(wanted: Resources) -> dict[str, Any]:
         "cpus_per_task": wanted.threads,
         "gres": f"gpu:{wanted.gpus}" if wanted.gpus else None,
         "mem": f"{math.ceil(wanted.memory * 1000)}M" if wanted.memory else None,
-        "time": _clock(wanted.hours) if wanted.hours else None,
+        "time": clock(wanted.hours) if wanted.hours else None,
         **wanted.scheduler,
     }
     return {key: value for key, value in keywords.items() if value is not None}
@@ -131,7 +131,7 @@ def set_queue_adapter(job: Job, estimate: Estimate | None, wanted: Resources) ->
         "nodes": needed.nodes,
         "gres": f"gpu:{needed.gpus}" if needed.gpus else None,
         "mem": f"{math.ceil(needed.memory * 1000)}M" if needed.memory else None,
-        "walltime": _clock(needed.hours) if needed.hours else None,
+        "walltime": clock(needed.hours) if needed.hours else None,
         **needed.scheduler,
     }
     config: dict[str, Any] = {
@@ -144,6 +144,7 @@ def set_queue_adapter(job: Job, estimate: Estimate | None, wanted: Resources) ->
     job.update_config({"manager_config": config}, dynamic=True)
 
 
-def _clock(hours: float) -> str:
+def clock(hours: float) -> str:
+    """Give a time as SLURM takes it, whole minutes."""
     minutes = math.ceil(hours * 60)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:00"

@@ -15,6 +15,7 @@ from mofonon.cli.options import (
     set_threads,
     stdout_for_results,
 )
+from mofonon.errors import SettingsError
 
 if TYPE_CHECKING:
     from mofonon.campaign.plan import StagePlan
@@ -136,6 +137,10 @@ def run(
 def retry(
     file: CampaignArgument,
     project: ProjectOption = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(min=0.02, help="Wall time of the jobs run again (h), with --project."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder of tables, figures and the page."),
@@ -151,13 +156,17 @@ def retry(
     left behind.
     """
     if project is None:
+        if hours is not None:
+            raise SettingsError(
+                "hours are those of jobs in a queue", "name its project: --project NAME"
+            )
         _run(file, output, store, allow_import, threads, as_json=as_json, retry=True)
         return
     set_threads(threads)
     with stdout_for_results():
         from mofonon.cli import campaign_runs
 
-        done = campaign_runs.retry_remote(file, project, allow_import)
+        done = campaign_runs.retry_remote(file, project, allow_import, hours)
     if as_json:
         typer.echo(json.dumps(done, indent=2))
     else:

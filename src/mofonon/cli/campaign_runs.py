@@ -262,9 +262,9 @@ def submission_lines(done: dict[str, Any]) -> list[str]:
 
 
 def retry_remote(
-    file: Path, project: str, allow_import: Sequence[str] | None
+    file: Path, project: str, allow_import: Sequence[str] | None, hours: float | None = None
 ) -> dict[str, Any]:
-    """Clear stale locks, then run again what failed."""
+    """Clear stale locks, then run again what failed, with another wall time if one is given."""
     opened = open_project(project)
     name, rows = rows_of(file, allow_import, opened.open_store)
     n_jobs, n_flows = opened.clear_locks()
@@ -279,7 +279,7 @@ def retry_remote(
         "unlocked_flows": n_flows,
         "n_failed": sum(state.state == "failed" for state in failed),
         "n_incomplete": sum(state.state == "done" for state in failed),
-        "rerun": opened.retry(failed),
+        "rerun": opened.retry(failed, hours),
     }
 
 
