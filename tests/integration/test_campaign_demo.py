@@ -165,6 +165,101 @@ def test_fine_tuning_goes_on_after_its_wall_time(submitted: Cluster):
     assert 0 <= reached <= int(note.split()[-1]) < _LONG - 1
 
 
+def test_a_selection_then_labels_of_which_one_fails(cluster: Cluster):
+    """Submitted twice: the selection, and what it chose; the failed VASP run alone again."""
+    path = _write_selection(cluster)
+    before = len(cluster.jobs())
+    cluster.change_project(lambda project: _fail_one_run(project, "no-such-vasp"))
+    refused = cluster.call("submit", path, *PROJECT, check=False)
+    assert refused.returncode == 1
+    assert "worker cpu: there is no program no-such-vasp" in refused.stderr
+    assert len(cluster.jobs()) == before
+    cluster.change_project(lambda project: _fail_one_run(project, None))
+
+    _submit_and_wait(cluster, path)
+    states = _unit_states(cluster, path)
+    assert states["select"]["state"] == "done"
+    assert {states[stage]["state"] for stage in ("sample", "label", "dataset")} == {"waiting"}
+    plans = json.loads(cluster.call("campaign", "plan", path, *PROJECT, "--json").stdout)
+    assert [plan["n_jobs"] for plan in plans] == [1, 2, 1, 1]
+    assert [plan["awaits_selection"] for plan in plans] == [False] * 4
+
+    _submit_and_wait(cluster, path)
+    states = _unit_states(cluster, path)
+    assert {unit["state"] for unit in states.values()} == {"done"}, states
+    assert states["label"]["structure"] == "cyanide"
+    assert "1 of 4 calculations are missing" in states["label"]["why"]
+    keys = _keys(cluster)
+    again = json.loads(cluster.call("submit", path, *PROJECT, "--json").stdout)
+    assert (again["n_jobs"], again["n_done"]) == (0, 4)
+
+    done = json.loads(cluster.call("retry", path, *PROJECT, "--json").stdout)
+    assert (done["n_failed"], done["n_incomplete"], len(done["rerun"])) == (0, 1, 3)
+    cluster.start_runner()
+    cluster.wait_for(cluster.settled, 300)
+    cluster.kill_runner()
+    assert _unit_states(cluster, path)["label"]["why"] == ""
+    assert len((cluster.folder / "failing.log").read_text().splitlines()) == 5
+    (dataset,) = cluster.documents({"uuid": states["dataset"]["document_id"]})
+    assert dataset["output"]["n_frames"] == 4
+    new = [key for key in _keys(cluster) if key not in keys]
+    assert len(new) == 1, "the document of the run; nothing is doubled"
+
+
+def _write_selection(cluster: Cluster) -> str:
+    """One of two cells chosen by a job, rattled, labelled."""
+    cifs = cluster.folder / "cifs"
+    cifs.mkdir()
+    shutil.copy(CYANIDE, cifs / "cyanide.cif")
+    (cifs / "broken.cif").write_text("data_nothing")
+    select = {"source": "cifs", "model": "demo", "curation": {"min_pore": 0}}
+    content = {
+        "name": "chosen",
+        "structures": {"primitive": True},
+        "potentials": {"demo": {"model": "demo"}},
+        "stages": {
+            "select": {**select, "settings": {"n_structures": 1}},
+            "sample": {"potentials": ["demo"], "samplers": {"rattle": {"number_of_frames": 4}}},
+            "label": {
+                "dataset": {"fractions": [0.4, 0.3, 0.3]},
+                # all cores of the node: one run after the other
+                "resources": {"exec_config": "failing", "threads": 4},
+            },
+        },
+        "resources": {"worker": "cpu"},
+    }
+    (cluster.folder / "chosen.yaml").write_text(yaml.safe_dump(content))
+    return "chosen.yaml"
+
+
+def _fail_one_run(project: dict[str, Any], command: str | None) -> None:
+    """Give an exec_config whose second VASP run fails; or all, for want of the program."""
+    export = dict(project["exec_config"]["vasp"]["export"])
+    export["MOFONON_STANDIN_LOG"] = str(Path(project["base_dir"]).parent / "failing.log")
+    export["MOFONON_STANDIN_FAILURE"] = "truncated@2"
+    if command is not None:
+        export |= dict.fromkeys(standin_run.commands(), command)
+    project["exec_config"]["failing"] = {"export": export}
+
+
+def _submit_and_wait(cluster: Cluster, path: str) -> None:
+    cluster.call("submit", path, *PROJECT)
+    cluster.start_runner()
+    cluster.wait_for(cluster.settled, 400)
+    cluster.kill_runner()
+
+
+def _unit_states(cluster: Cluster, path: str) -> dict[str, dict[str, Any]]:
+    done = cluster.call("status", path, *PROJECT, "--json")
+    return {unit["stage"]: unit for unit in json.loads(done.stdout)}
+
+
+def _keys(cluster: Cluster) -> list[tuple[str, int]]:
+    keys = [(entry["uuid"], entry["index"]) for entry in cluster.documents()]
+    assert len(keys) == len(set(keys))
+    return keys
+
+
 def _write_long_training(cluster: Cluster) -> None:
     """A campaign that trains on the dataset of the demo."""
     (dataset,) = cluster.documents({"output.@class": "DatasetDoc"})

@@ -18,6 +18,7 @@ from mofonon.errors import CampaignError
 from mofonon.store import find_documents, open_store
 from mofonon.structures.manifest import read_manifest
 
+REPOSITORY = Path(__file__).parents[3]
 OPTIONS = ("--allow-import", "support")
 SELECT = {
     "model": "support.calculators:moments",
@@ -227,3 +228,21 @@ def test_code_of_a_fingerprint_must_be_allowed(cifs):
         load_campaign(path, ["support"])
     with pytest.raises(CampaignError, match=r"stages\.label.dataset.fingerprint names support"):
         load_campaign(_write(select={"model": "demo"}, phonons={}))
+
+
+def test_an_extension_takes_the_new_structures_without_choosing_among_them(cifs):
+    from mofonon.cli.campaign_runs import write_extension
+
+    content = yaml.safe_load((REPOSITORY / "workflows" / "extend.yaml").read_text())
+    content["structures"] = {"folder": "cifs"}
+    content["stages"]["select"] = {"manifest": "manifest.yaml"}
+    content["stages"]["extend"] = {
+        "current": next(iter(content["potentials"])),
+        "dataset": "id",
+    }
+    Path("extend.yaml").write_text(yaml.safe_dump(content))
+    written = yaml.safe_load(
+        write_extension(Path("extend.yaml"), cifs / "more", None, None).read_text()
+    )
+    assert "select" not in written["stages"]
+    assert len(written["structures"]["files"]) == 2
