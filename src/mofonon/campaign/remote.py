@@ -77,6 +77,22 @@ class Submission:
     unchecked: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Rerun:
+    """What a second attempt did.
+
+    Attributes
+    ----------
+    changed : list of str
+        Database ids of the jobs that run again or wait for those.
+    refused : list of str
+        Jobs that jobflow-remote does not run again, and why.
+    """
+
+    changed: list[str]
+    refused: list[str]
+
+
 class RemoteProject:
     """A jobflow-remote project: its workers, its queue, its store.
 
@@ -233,7 +249,7 @@ class RemoteProject:
             return with_incomplete(states, self.open_store())
         return states
 
-    def retry(self, states: Sequence[UnitState], hours: float | None = None) -> list[str]:
+    def retry(self, states: Sequence[UnitState], hours: float | None = None) -> Rerun:
         """Run the jobs again that failed, and then what waits for them or was made without.
 
         Parameters
@@ -245,20 +261,15 @@ class RemoteProject:
 
         Returns
         -------
-        list of str
-            Database ids of the jobs that were changed.
-
-        Raises
-        ------
-        CampaignError
-            When jobflow-remote does not run one again, because jobs that were made of its
-            result have been replaced by others while they ran.
+        Rerun
+            What was changed, and what jobflow-remote does not run again.
         """
         from jobflow_remote.jobs.data import JobInfo  # noqa: F401 - fails early without it
 
         ids = {job_id for state in states for job_id in state.job_ids}
         entries = {each["uuid"]: each for each in self.jobs_of(ids).values()}
-        changed: list[str] = []
+        changed: set[str] = set()
+        refused: list[str] = []
         for entry in entries.values():
             if any(parent in entries for parent in entry["parents"] or ()):
                 continue  # its parent is run again, and then it
@@ -270,16 +281,14 @@ class RemoteProject:
                     resources={"time": clock(hours)}, db_ids=[entry["db_id"]]
                 )
             try:
-                changed += self.controller.rerun_job(
-                    db_id=entry["db_id"], force=True, delete_files=True
+                changed |= set(
+                    self.controller.rerun_job(
+                        db_id=entry["db_id"], force=True, delete_files=True
+                    )
                 )
-            except ValueError as error:
-                raise CampaignError(
-                    f"{entry['job']['name']} cannot be run again in the queue: {error}",
-                    f"what was made without it is computed: remove that from the queue (jf -p "
-                    f"{self.name} flow delete) and from the store, then submit again",
-                ) from error
-        return sorted(set(changed))
+            except ValueError as error:  # what was made of it was replaced by other jobs
+                refused.append(f"{entry['job']['name']}: {error}")
+        return Rerun(sorted(changed), refused)
 
     def _has_own_wall_time(self, worker_name: str) -> bool:
         worker = self.project.workers[worker_name]

@@ -12,7 +12,7 @@ from typing import Any
 from jobflow import Job
 from pymatgen.core import Structure
 
-from mofonon.campaign.estimates import BASE_MEMORY, RELAXATION, Cost, Estimate
+from mofonon.campaign.estimates import RELAXATION, Cost, Estimate
 from mofonon.dataset.samplers import MdSampleMaker, RelaxSampleMaker
 from mofonon.dft import LabelMaker
 from mofonon.dft.estimate import calculation_size
@@ -135,8 +135,7 @@ def training_cost(settings: FineTuneSpec, frames: Frames, train_share: float) ->
     atoms += n_replay * REPLAY_ATOMS
     seconds = settings.max_epochs * atoms * cost.seconds_per_atom * TRAINING_STEP
     largest = max((n_atoms for _, n_atoms in frames), default=0)
-    memory = BASE_MEMORY + TRAINING_STEP * cost.memory_per_atom * largest * settings.batch_size
-    return Estimate(0, largest, seconds, memory, on_gpu=cost.on_gpu)
+    return Estimate(0, largest, seconds, 0.0, on_gpu=cost.on_gpu)  # memory: unknown
 
 
 def evaluation_cost(costs: Sequence[Cost], frames: Frames, share: float) -> list[Estimate]:

@@ -273,13 +273,15 @@ def retry_remote(
         for state in opened.states(rows, name)
         if state.state in ("failed", "blocked") or (state.state == "done" and state.job_ids)
     ]
+    rerun = opened.retry(failed, hours)
     return {
         "campaign": name,
         "unlocked_jobs": n_jobs,
         "unlocked_flows": n_flows,
         "n_failed": sum(state.state == "failed" for state in failed),
         "n_incomplete": sum(state.state == "done" for state in failed),
-        "rerun": opened.retry(failed, hours),
+        "rerun": rerun.changed,
+        "refused": rerun.refused,
     }
 
 
@@ -290,6 +292,12 @@ def retry_lines(done: dict[str, Any]) -> list[str]:
         lines.append(
             f"cleared the locks of {done['unlocked_jobs']} jobs and "
             f"{done['unlocked_flows']} flows, left by a runner that was killed"
+        )
+    lines += [f"not run again in the queue: {each}" for each in done["refused"]]
+    if done["refused"]:
+        lines.append(
+            "run those where VASP is: JOBFLOW_CONFIG_FILE=(of the project's store) mofonon "
+            "retry FILE, without --project"
         )
     return lines
 
