@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mofonon.campaign.identity import flat_jobs
 from mofonon.campaign.state import UnitState, found_in_store
 
 if TYPE_CHECKING:
@@ -100,6 +99,7 @@ def flow_of_missing(maker: LabelMaker, store: JobStore, document_id: str) -> Flo
     document_id : str
         Its id.
     """
+    from mofonon.campaign.identity import flat_jobs
     from mofonon.dft import LabelDoc
 
     entries = list(store.query({"uuid": document_id}, load=True))

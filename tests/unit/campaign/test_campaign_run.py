@@ -1,6 +1,8 @@
 """Campaigns in the embedded store: everything once, failures on record, the rest goes on."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,13 @@ def _stamps():
         entry["uuid"]: entry["output"]["completed_at"]
         for entry in open_store().docs_store.query({"name": "failure"})
     }
+
+
+def test_status_imports_little():
+    """It is called often: neither pymatgen nor the schema of campaigns."""
+    code = "import sys, mofonon.cli.campaign_status; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    heavy = {"pymatgen", "torch", "jobflow", "mofonon.campaign.schema", "mofonon.dft"}
+    assert not heavy & set(done.stdout.split())
