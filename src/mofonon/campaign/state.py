@@ -130,7 +130,7 @@ def found_in_store(
 ) -> Iterator[dict[str, Any]]:
     """Yield what the store has of some jobs and fits criteria; fields have uuid among them."""
     wanted = set(ids)
-    for part in _chunks(store, sorted(wanted)):
+    for part in _chunks(store, sorted(wanted)) if wanted else ():
         for entry in store.docs_store.query({**criteria, **part}, fields):
             if entry["uuid"] in wanted:
                 yield entry

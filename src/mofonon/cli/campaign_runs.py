@@ -18,7 +18,7 @@ from mofonon.campaign.state import UnitRow, UnitState, blocked_by_needs, find_fi
 from mofonon.campaign.structures import structure_files
 from mofonon.campaign.table import remember
 from mofonon.campaign.units import Unit
-from mofonon.campaign.vasp_check import VaspNeeds
+from mofonon.campaign.vasp_check import VaspNeeds, require_vasp
 from mofonon.cli.campaign_status import open_project, rows_of
 from mofonon.cli.progress_bar import ProgressBar, note
 from mofonon.cli.runs import note_standin, writing
@@ -93,6 +93,7 @@ def run_here(
     selected: list[UnitState] = []
     rest = loaded.units
     if any(unit.awaits for unit in loaded.units):
+        require_vasp(unit for unit in loaded.units if unit.awaits)
         selection = [unit for unit in loaded.units if unit.stage == "select"]
         selected = _run_units(loaded, selection, store, folder, retry=retry)
         loaded = load(file, allow_import, lambda: store)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from mofonon.campaign import CampaignMaker, load_campaign
 from mofonon.cli import app
-from mofonon.errors import CampaignError
+from mofonon.errors import CampaignError, DftSetupError
 from mofonon.store import find_documents, open_store
 from mofonon.structures.manifest import read_manifest
 
@@ -173,6 +173,17 @@ def test_a_selection_that_fails_blocks_what_needs_it_and_nothing_else(cifs):
     states = _states(_call("retry", path, code=1)["units"])
     assert states["sample", "Zn"] == "done"
     assert states["label", "Zn"] == "failed"  # EMT knows no zinc
+
+
+def test_without_vasp_nothing_is_chosen_to_be_labelled(cifs, monkeypatch):
+    del cifs
+    commands = ("no-such-vasp", "no-such-vasp-gamma")
+    monkeypatch.setattr("mofonon.dft.setup.vasp_commands", lambda: commands)
+    path = _write(label={"by": "vasp"})
+    done = CliRunner().invoke(app, ["run", str(path), *OPTIONS])
+    assert isinstance(done.exception, DftSetupError)
+    assert "no-such-vasp" in str(done.exception)
+    assert not _uuids()
 
 
 def test_another_file_or_setting_is_another_selection_and_another_place_is_not(cifs):
