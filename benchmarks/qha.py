@@ -83,7 +83,7 @@ def measure(name: str, volumes: int, rounds: int, tools: list[str]) -> list[dict
             "CPU, this over ours": statistics.median(one["cpu"] for one in all_) / ours,
             "in the potential s": statistics.median(in_potential(one) for one in all_),
             "MB stored": all_[0]["bytes"] / 1e6 if "bytes" in all_[0] else None,
-            "expansion at 300 K (1e-6/K)": 1e6 * all_[0]["expansion_300K"],
+            "expansion at 300 K (1e-6/K)": all_[0].get("expansion_300K"),
         }
         for tool, all_ in runs.items()
     ]

@@ -86,7 +86,7 @@ def qha(options: dict[str, Any]) -> dict[str, Any]:
         "bytes": folder_bytes(Path(options["folder"]) / "store"),
         "jobs": len(results),
         "seconds": last["seconds"],
-        "expansion_300K": last.get("cte_volumetric_300K"),
+        "expansion_300K": last.get("cte_volumetric_300K"),  # 1e-6/K, None out of range
     }
 
 

@@ -7,7 +7,7 @@ from phonopy import PhonopyQHA
 def expansion_at_300(
     volumes: list[float], energies: list[float], thermal: list[dict[str, np.ndarray]]
 ) -> float:
-    """Volumetric expansion at 300 K (1/K), by phonopy.
+    """Volumetric expansion at 300 K (1e-6/K), by phonopy.
 
     Parameters
     ----------
@@ -33,4 +33,4 @@ def expansion_at_300(
         t_max=500,
         eos="vinet",
     )
-    return float(fit.thermal_expansion[30])
+    return 1e6 * float(fit.thermal_expansion[30])

@@ -85,7 +85,7 @@ def compute_volume(
         doc = relax_and_compute_phonons(
             strained,
             potential,
-            one_more_temperature(phonons),
+            phonons_at_volume(phonons, settings),
             settings.relax_settings(),
             warm_start(hessian, linear_strain),
         )
@@ -190,10 +190,11 @@ def strain_isotropically(structure: Structure, linear_strain: float) -> Structur
     return strained
 
 
-def one_more_temperature(phonons: PhononSettings) -> PhononSettings:
-    """Add a temperature: the fits spend the last one on differences."""
+def phonons_at_volume(phonons: PhononSettings, settings: QhaSettings) -> PhononSettings:
+    """Add a temperature, which the fits spend on differences; coarsen the bands."""
     highest = phonons.temperature_max + phonons.temperature_step
-    return phonons.model_copy(update={"temperature_max": highest})
+    points = min(phonons.band_points, settings.band_points)
+    return phonons.model_copy(update={"temperature_max": highest, "band_points": points})
 
 
 def volume_jobs(

@@ -60,6 +60,12 @@ class QhaSettings(BaseModel):
     symmetry: SymmetryMode = Field(
         "follow", description="What newton makes of symmetry, as of RelaxSettings."
     )
+    band_points: int = Field(
+        11,
+        ge=2,
+        description="Most points on the longest segment of the bands at each volume. Fine "
+        "bands cost more than all else that is made of the force constants.",
+    )
     min_volumes: int = Field(
         6, ge=5, description="Volumes without imaginary modes below which the run fails."
     )

@@ -13,7 +13,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from mofonon.errors import QuasiHarmonicError, SettingsError
 from mofonon.lattice import PhononSettings, QhaDoc, QhaMaker, QhaSettings
 from mofonon.lattice.phonons import to_phonopy_atoms
-from mofonon.lattice.qha import strain_isotropically
+from mofonon.lattice.qha import phonons_at_volume, strain_isotropically
 from mofonon.lattice.qha_doubts import doubts
 from mofonon.lattice.qha_schemas import VolumePoint
 from mofonon.lattice.qha_summary import UNITS, qha_row, summarize_qha
@@ -401,3 +401,13 @@ def test_what_is_doubtful_is_said(points, result, frequencies, words):
     found = doubts(points, result, SETTINGS, frequencies=modes, weights=np.array([1]))
     assert len(found) == (words is not None)
     assert words is None or words in found[0]
+
+
+def test_bands_at_the_volumes_are_coarse():
+    """They are most of the analysis; what was asked for more coarsely stays."""
+    fine = phonons_at_volume(PhononSettings(), QhaSettings())
+    assert fine.band_points == 11 < PhononSettings().band_points
+    assert fine.temperature_max == PhononSettings().temperature_max + 10
+    assert phonons_at_volume(QUICK, QhaSettings()).band_points == QUICK.band_points
+    asked = phonons_at_volume(PhononSettings(), QhaSettings(band_points=51))
+    assert asked.band_points == 51
