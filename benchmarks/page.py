@@ -7,6 +7,7 @@ from common import RESULTS, ROOT, table
 #: In the order of the page.
 ORDER = (
     "relaxation_demo",
+    "relaxation_demo-cnohzn",
     "relaxation_chgnet",
     "volumes",
     "phonons",
