@@ -176,7 +176,7 @@ def teacher_with_dispersion() -> Any:
     """Make the calculator behind the labels, for ``mofonon phonons --model``."""
     sys.path.insert(0, str(ROOT / "tools"))
     from ase.calculators.mixing import SumCalculator
-    from distill_demo_model import make_teacher
+    from demo_frames import make_teacher
 
     from mofonon.potentials.factory import d3_calculator
 

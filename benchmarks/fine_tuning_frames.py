@@ -29,7 +29,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.mixing import SumCalculator
-from distill_demo_model import (
+from demo_frames import (
     framework,
     make_teacher,
     random_strain,
