@@ -54,8 +54,8 @@ VACUUM = 4.0
 def pool() -> list[Atoms]:
     """All cells.
 
-    Of each, ``info`` has a unique ``family``, its ``kind`` (crystals, nodes, clusters, shells, arenes, molecules)
-    and ``periodic``: whether its cell means something, or is a box.
+    Of each, ``info`` has a unique ``family``, its ``kind`` (crystals, nodes, clusters, shells,
+    arenes, molecules) and ``periodic``: whether its cell means something, or is a box.
     """
     kinds = {
         "crystals": (list(_crystals()), True),
@@ -144,12 +144,12 @@ def _spaced(
 
 
 def _two_symbols(formula: str) -> list[str]:
-    """The two elements of a formula like SrCl2."""
+    """Give the two elements of a formula like SrCl2."""
     return list(Atoms(formula).symbols.formula.count())
 
 
 def _perovskite_like(name: str, a: float) -> Atoms:
-    """A metal at the corner, an anion (F or OH) in the middle of each edge."""
+    """Make a cube: a metal at the corner, F or OH in the middle of each edge."""
     metal = next(iter(Atoms(name).symbols.formula.count()))
     atoms = Atoms(metal, [(0, 0, 0)], cell=[a] * 3, pbc=True)
     for axis in np.eye(3):
@@ -234,7 +234,7 @@ def _pillars() -> Iterator[Atoms]:
                 atoms += Atoms("F", [(0, 0, height / 2 + sign * bond)])
                 for across in (1, -1):
                     point = bond * np.array([sign, across, 0]) / np.sqrt(2)
-                    atoms += Atoms("F", [point + (0, 0, height / 2)])
+                    atoms += Atoms("F", [point + np.array([0, 0, height / 2])])
             for axis in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)):
                 first = METAL_OXYGEN[metal] + 0.08
                 places = [np.array(axis) * (first + r) for r in (0, 1.16, 2.23)]
@@ -360,7 +360,7 @@ def _shell(metal: str, ligands: list[str], rng: np.random.Generator) -> Atoms:
 
 
 def _placed(ligand: str, direction: np.ndarray, distance: float, turn: int) -> Atoms:
-    """A ligand with its donor at ``distance`` along ``direction``, turned by 30 degrees each."""
+    """Place a ligand, its donor at ``distance``, turned about the bond by 30 degrees a turn."""
     symbols = [row[0] for row in LIGANDS[ligand]]
     piece = Atoms(symbols, [row[1:] for row in LIGANDS[ligand]])
     piece.rotate(30 * turn, "z")
@@ -416,7 +416,7 @@ def _arenes() -> Iterator[Atoms]:
 
 
 def _opposite(ring: Atoms, index: int) -> int:
-    """The carbon atom across a ring that is centred at the origin."""
+    """Find the carbon atom across a ring that is centred at the origin."""
     distances = np.linalg.norm(ring.positions + ring.positions[index], axis=1)
     return int(np.argmin(np.where(ring.symbols == "C", distances, np.inf)))
 
@@ -450,9 +450,9 @@ def _molecules() -> Iterator[Atoms]:
         if "s1A1d" in name:  # CH2 and SiH2
             continue
         atoms = molecule(name)
-        if len(atoms) > 1 and not atoms.get_initial_magnetic_moments().any():
-            if set(atoms.symbols) <= set(ELEMENTS):
-                yield named(Atoms(atoms.numbers, atoms.positions), name)
+        paired = len(atoms) > 1 and not atoms.get_initial_magnetic_moments().any()
+        if paired and set(atoms.symbols) <= set(ELEMENTS):
+            yield named(Atoms(atoms.numbers, atoms.positions), name)
     for name, bond in TETRAHALIDES.items():
         centre, halogen = _two_symbols(name)
         yield named(

@@ -40,7 +40,7 @@ MOLECULES = (
     *("H2CO", "HCOOH", "CH3OH", "CH3COOH", "CH3CN", "NCCN", "C6H6", "terephthalic acid"),
 )
 FINGERPRINT = "chgnet"
-"""Whose features span the pool: the one potential here that knows all elements and is no teacher."""
+"""Whose features span the pool: it knows all elements and is not the teacher."""
 CHOSEN = {
     "nodes": 31, "clusters": 6, "arenes": 24, "crystals": 22, "shells": 56, "molecules": 20,
 }  # fmt: skip
@@ -104,8 +104,8 @@ def make_teacher() -> Calculator:
 def label(frames: list[Atoms], teacher: Calculator, path: Path) -> list[Atoms]:
     """Label frames with the teacher, or read them from ``path`` if that was done before.
 
-    Frames with two atoms within 0.6 A or a force above ``LARGEST_FORCE`` are left out: no model needs
-    them. The labels are ``REF_energy`` (eV), ``REF_forces`` (eV/A) and ``REF_stress``
+    Frames with two atoms within 0.6 A or a force above ``LARGEST_FORCE`` are left out: no model
+    needs them. The labels are ``REF_energy`` (eV), ``REF_forces`` (eV/A) and ``REF_stress``
     (eV/A^3, ASE sign, flat 9-vector).
     """
     if path.exists():
@@ -136,6 +136,11 @@ def write_whole(path: Path, frames: list[Atoms]) -> None:
     part = path.with_suffix(".part")
     ase.io.write(part, frames, format="extxyz")
     part.rename(path)
+
+
+def lengths(atoms: Atoms) -> str:
+    """Cell lengths in A as text."""
+    return " ".join(f"{x:.3f}" for x in atoms.cell.lengths())
 
 
 def shortest_distance(atoms: Atoms) -> float:

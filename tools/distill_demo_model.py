@@ -99,10 +99,6 @@ OPTIMISER: dict[str, Any] = {
 }
 LEARNING_RATES = (0.01, 0.0006)
 """In the first and in the last epoch."""
-FINISH: dict[str, Any] = {"stress_weight": 2000.0}
-"""What is changed for the last epochs: at 100 the stress is 1 % of the loss of a trained model."""
-FINISHING_RATES = (0.002, 0.0002)
-
 logger = logging.getLogger("distill")
 
 
@@ -145,9 +141,7 @@ def reference_energies(frames: list[Atoms]) -> dict[int, float]:
 # --- the student -------------------------------------------------------------------------
 
 
-def train(
-    parts: dict[str, list[Atoms]], folder: Path, *, epochs: int, start: Path | None = None
-) -> Path:
+def train(parts: dict[str, list[Atoms]], folder: Path, *, epochs: int) -> Path:
     """Train with ``mace_run_train`` and return the model file.
 
     Parameters
@@ -159,8 +153,6 @@ def train(
     epochs : int
         Number of passes over the training part. mace evaluates epoch 0, 5, 10, ... and
         keeps the best of these.
-    start : Path, optional
-        A model to go on from, with the settings of ``FINISH``.
     """
     model = folder / "student.model"
     if model.exists():
@@ -175,11 +167,9 @@ def train(
     config |= {f"{part}_file": str(folder / f"{part}.xyz") for part in ("train", "valid")}
     config |= {f"{what}_key": f"REF_{what}" for what in ("energy", "forces", "stress")}
     config |= {"compute_stress": True, "save_cpu": True, "plot": False, "eval_interval": 5}
-    first, last = LEARNING_RATES if start is None else FINISHING_RATES
+    first, last = LEARNING_RATES
     config |= {"max_num_epochs": epochs, "patience": epochs, "lr": first}
     config["lr_scheduler_gamma"] = (last / first) ** (1 / epochs)
-    if start is not None:
-        config |= FINISH | {"foundation_model": str(start), "multiheads_finetuning": False}
     config["restart_latest"] = True
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     run_mace(folder)
@@ -417,9 +407,7 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=cache, help="labels and models are kept here"
     )
-    parser.add_argument(
-        "--epochs", type=int, nargs=2, default=(60, 12), help="passes over the frames, and last"
-    )
+    parser.add_argument("--epochs", type=int, default=60, help="passes over the frames")
     parser.add_argument("--output", type=Path, default=default, help="the model file to write")
     parser.add_argument(
         "--threads", type=int, default=1, help="more than the free cores make it much slower"
@@ -433,9 +421,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     start = time.time()
     parts, cells = labelled_parts(work)
-    first, last = options.epochs
-    model = train(parts, work / f"training-{first}", epochs=first)
-    model = train(parts, work / f"finishing-{first}-{last}", epochs=last, start=model)
+    model = train(parts, work / f"training-{options.epochs}", epochs=options.epochs)
     write_card(model, parts, cells, options.output.resolve(), work)
     logger.info("wrote %s in %.0f s", options.output, time.time() - start)
 
