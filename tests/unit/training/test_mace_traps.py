@@ -7,7 +7,6 @@ the guard taken out of it; the check of the effective settings must refuse the l
 import logging
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
