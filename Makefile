@@ -20,7 +20,7 @@ help:
 	@echo "make bench      all benchmarks against the peers, and docs/benchmarks.md (hours)"
 	@echo "make bench-small  most of them on small structures (a quarter of an hour)"
 	@echo "make docs       the site, in docs/_build/html; warnings are errors"
-	@echo "make model      distil the demo model anew (a quarter of an hour)"
+	@echo "make model      distil the demo model anew (an hour and a half)"
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "mofonon needs Python 3.11 or newer: make PYTHON=python3.11"'
