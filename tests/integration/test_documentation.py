@@ -15,8 +15,6 @@ PAGES = [
         if "_build" not in path.parts
     ),
 ]
-#: Pages whose commands are run from first to last; those of the others are parsed.
-RUN = ("README.md", "docs/quickstart.md", "docs/how-to/own-cifs.md")
 
 
 def _blocks(language: str) -> list[tuple[str, str]]:
@@ -45,22 +43,6 @@ def _command_lines(pages):
     ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", RUN)
-def test_the_commands_of_a_page_run(page, mofonon):
-    lines = [line for _, line in _command_lines([page])]
-    assert lines
-    for line in lines:
-        words = shlex.split(line, comments=True)[1:]
-        done = mofonon(
-            *(
-                str(REPOSITORY / word) if (REPOSITORY / word).is_file() else word
-                for word in words
-            )
-        )
-        assert done.stdout
-
-
 @pytest.mark.parametrize(("page", "line"), _command_lines(PAGES))
 def test_commands_and_options_exist(page, line, monkeypatch):
     """Parse as the command would, without running it; a wrong option exits with 2."""
@@ -76,13 +58,6 @@ def test_commands_and_options_exist(page, line, monkeypatch):
         command = command.commands[words.pop(0)]
     if "--help" not in words:
         command.make_context("mofonon", words)
-
-
-def test_the_queries_of_the_documentation_are_understood(mofonon):
-    for _, line in _command_lines(["docs/stores.md"]):
-        words = shlex.split(line, comments=True)
-        if words[1] == "query":
-            mofonon(*words[1:])
 
 
 def test_links_lead_somewhere():

@@ -17,14 +17,22 @@ def shell_blocks(page: str) -> list[str]:
     """The shell blocks of a page, without the lines that are not run."""
     blocks = _BLOCK.findall((REPOSITORY / page).read_text())
     return [
-        "\n".join(line for line in block.splitlines() if line.split("  #")[0].rstrip() not in NOT_RUN)
+        "\n".join(
+            line for line in block.splitlines() if line.split("  #")[0].rstrip() not in NOT_RUN
+        )
         for block in blocks
     ]
 
 
 def test_every_page_with_a_shell_block_is_run():
-    pages = ["README.md", *(str(p.relative_to(REPOSITORY)) for p in
-                            (REPOSITORY / "docs").rglob("*.md") if "_build" not in p.parts)]
+    pages = [
+        "README.md",
+        *(
+            str(p.relative_to(REPOSITORY))
+            for p in (REPOSITORY / "docs").rglob("*.md")
+            if "_build" not in p.parts
+        ),
+    ]
     with_blocks = {page for page in pages if _BLOCK.search((REPOSITORY / page).read_text())}
     assert with_blocks == set(PAGES) | set(ELSEWHERE)
 
