@@ -105,6 +105,17 @@ def _assert_done(cluster: Cluster) -> None:
     assert all(PASSWORD not in str(entry) for entry in documents)
 
 
+def test_a_launchpad_that_was_never_set_up_is_an_error_with_its_remedy(cluster):
+    with cluster.mongod.client() as client:
+        client.mofonon.fw_id_assigner.delete_many({})
+    options = ("--manager", "fireworks", "--launchpad", _launchpad(cluster), *OPTIONS)
+    done = cluster.call("submit", "fire.yaml", *options, check=False)
+    assert done.returncode == 1
+    assert "was never set up" in done.stderr
+    assert "lpad reset" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_rlaunch(cluster):
     _submit(cluster)
     cluster.python(RLAUNCH, _launchpad(cluster))

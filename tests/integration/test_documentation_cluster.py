@@ -21,6 +21,10 @@ def test_the_shell_blocks_of_the_cluster_page_run():
         launchpad = {"host": "127.0.0.1", "port": cluster.mongod.port, "name": "mofonon"}
         launchpad |= {"username": "mofonon", "password": PASSWORD, "authsource": "mofonon"}
         (folder / "my_launchpad.yaml").write_text(yaml.safe_dump(launchpad))
+        with cluster.mongod.client() as client:  # what lpad reset does
+            client.mofonon.fw_id_assigner.insert_one(
+                {"_id": -1, "next_fw_id": 1, "next_launch_id": 1}
+            )
         reader = Reader(folder, cluster.environment)
         # what init asks is answered by the defaults; the project of this cluster is there
         reader.replaced = {

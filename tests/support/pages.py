@@ -1,9 +1,9 @@
 """Readers' folders for the shell blocks of the documentation: what each page takes as given.
 
 A page names what its reader has: CIF files, a data set, a model, ids of documents, a GPU, a
-cluster. Here each is put in place, small: every structure is Zn(CN)2 whatever the page calls it,
-every model the demo model. What must be written otherwise is in ``Reader.replaced``, and nothing
-else is.
+cluster. Here each is put in place, small: every structure is Zn(CN)2 whatever the page calls
+it, every model the demo model. What must be written otherwise is in ``Reader.replaced``, and
+nothing else is.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def open_launchpad(path: Path | None = None) -> LaunchPad:
     Raises
     ------
     CampaignError
-        When it does not answer.
+        When it does not answer, or was never set up.
     """
     try:
         from fireworks import LaunchPad
@@ -43,6 +43,11 @@ def open_launchpad(path: Path | None = None) -> LaunchPad:
             f"the LaunchPad cannot be opened: {without_credentials(str(error))}",
             "lpad init, or name the file with --launchpad",
         ) from error
+    if launchpad.fw_id_assigner.find_one() is None:  # add_wf would end in a TypeError
+        raise CampaignError(
+            f"the LaunchPad {launchpad.name} was never set up",
+            "lpad reset, once: it empties the queue of that database",
+        )
     return launchpad
 
 
