@@ -87,3 +87,33 @@ def test_example_yaml_names_only_options_that_exist():
         assert callback is not None
         known = set(callback.__annotations__)
         assert set(yaml.safe_load(path.read_text())) <= known, path.name
+
+
+@pytest.mark.parametrize(("page", "block"), _blocks("yaml"))
+def test_yaml_blocks_are_what_their_readers_take(page, block, tmp_path):
+    """Campaigns, or parts of one; a jobflow configuration; settings of atomate2, pymatgen."""
+    import yaml
+
+    content = yaml.safe_load(block)
+    if "JOB_STORE" in content:
+        from jobflow import JobStore
+
+        store = JobStore.from_dict_spec(content["JOB_STORE"])
+        assert set(vars(store)["additional_stores"]) == {"data"}
+    elif "stages" in content:
+        from mofonon.campaign import load_campaign
+
+        whole = {"name": "part", "potentials": {"foundation": {"model": "demo"}}, **content}
+        if "source" not in (whole["stages"].get("select") or {}):
+            whole.setdefault("structures", {"folder": "."})
+        path = tmp_path / "campaign.yaml"
+        path.write_text(yaml.safe_dump(whole))
+        spec = load_campaign(path, allowed_imports=["my_makers"])
+        assert spec.stages.model_fields_set == {
+            stage.replace("-", "_") for stage in content["stages"]
+        }
+    else:
+        from atomate2.settings import Atomate2Settings
+
+        known = {*Atomate2Settings.model_fields, "PMG_VASP_PSP_DIR"}
+        assert set(content) <= known
