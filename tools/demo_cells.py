@@ -24,6 +24,7 @@ from ase.build import bulk, molecule
 from ase.collections import g2
 from ase.spacegroup import crystal
 
+STRUCTURES = Path(__file__).resolve().parents[1] / "src" / "mofonon" / "data" / "structures"
 ELEMENTS = (
     *("H", "C", "N", "O", "F", "Mg", "Al", "Si", "P", "S", "Cl", "Ti", "Cu", "Zn", "Ga"),
     *("Br", "Sr", "Zr", "Cd", "In", "Sn", "I", "Ce", "Hf"),
@@ -164,13 +165,12 @@ def _perovskite_like(name: str, a: float) -> Atoms:
 # --- frameworks and their nodes ----------------------------------------------------------
 
 
-def _shipped(name: str) -> Atoms:
-    """Primitive cell of a structure that ships with mofonon."""
+def shipped(name: str) -> Atoms:
+    """Primitive cell of a structure that ships with mofonon, as published."""
     from pymatgen.core import Structure
     from pymatgen.io.ase import AseAtomsAdaptor
 
-    folder = Path(__file__).resolve().parents[1] / "src" / "mofonon" / "data" / "structures"
-    structure = Structure.from_file(folder / f"{name}.cif").get_primitive_structure()
+    structure = Structure.from_file(STRUCTURES / f"{name}.cif").get_primitive_structure()
     atoms = AseAtomsAdaptor.get_atoms(structure, msonable=False)
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
 
@@ -179,7 +179,7 @@ def _substituted() -> Iterator[Atoms]:
     """M-MOF-74 and M(CN)2 with the zinc replaced, the cell scaled by the metal's distance."""
     for metal in DIVALENT:
         for name, share in (("Zn-MOF-74", 0.25), ("Zn(CN)2", 0.4)):
-            atoms = _shipped(name)
+            atoms = shipped(name)
             atoms.symbols[atoms.symbols == "Zn"] = metal
             longer = METAL_OXYGEN[metal] / METAL_OXYGEN["Zn"] - 1
             atoms.set_cell(atoms.cell[:] * (1 + share * longer), scale_atoms=True)

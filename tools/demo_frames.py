@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import ase.io
-import demo_cells
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, make_supercell, molecule
@@ -23,13 +22,13 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.filters import FrechetCellFilter
 from ase.geometry import get_distances
 from ase.optimize import LBFGS
+from demo_cells import ELEMENTS, VACUUM, named, pool, shipped
 
 from mofonon.structures.descriptors import DescriptorCache, describe_frames
 from mofonon.structures.farthest_point import farthest_point_sampling
 from mofonon.structures.fingerprints import FingerprintSpec
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-STRUCTURES = REPOSITORY / "src" / "mofonon" / "data" / "structures"
 TEACHER = "7net-0"
 SEED = 2026
 FRAMEWORKS = ("Zn-MOF-74", "MOF-5", "Zn(CN)2")
@@ -156,12 +155,7 @@ def shortest_distance(atoms: Atoms) -> float:
 
 def framework(name: str) -> Atoms:
     """Primitive cell of one of the demo structures, as published."""
-    from pymatgen.core import Structure
-    from pymatgen.io.ase import AseAtomsAdaptor
-
-    structure = Structure.from_file(STRUCTURES / f"{name}.cif").get_primitive_structure()
-    atoms = AseAtomsAdaptor.get_atoms(structure, msonable=False)
-    return tagged(Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True), name)
+    return named(shipped(name), name)
 
 
 def simple_crystals() -> list[Atoms]:
@@ -175,11 +169,11 @@ def simple_crystals() -> list[Atoms]:
         points = [middle, middle + v * np.array(axis), middle - v * np.array(axis)]
         dry_ice += Atoms("CO2", np.array(points) * a)
     return [
-        tagged(bulk("ZnO", "wurtzite", a=3.25, c=5.21), "ZnO wurtzite"),
-        tagged(bulk("ZnO", "zincblende", a=4.58), "ZnO zincblende"),
-        tagged(bulk("ZnO", "rocksalt", a=4.28), "ZnO rocksalt"),
-        tagged(bulk("C", "diamond", a=3.57), "diamond"),
-        tagged(dry_ice, "dry ice"),
+        named(bulk("ZnO", "wurtzite", a=3.25, c=5.21), "ZnO wurtzite"),
+        named(bulk("ZnO", "zincblende", a=4.58), "ZnO zincblende"),
+        named(bulk("ZnO", "rocksalt", a=4.28), "ZnO rocksalt"),
+        named(bulk("C", "diamond", a=3.57), "diamond"),
+        named(dry_ice, "dry ice"),
     ]
 
 
@@ -208,16 +202,10 @@ def boxed_molecules() -> list[Atoms]:
     boxed = []
     for name in MOLECULES:
         atoms = terephthalic_acid() if name == "terephthalic acid" else molecule(name)
-        atoms.center(vacuum=4.0)
+        atoms.center(vacuum=VACUUM)
         atoms.pbc = True
-        boxed.append(tagged(atoms, name))
+        boxed.append(named(atoms, name))
     return boxed
-
-
-def tagged(atoms: Atoms, family: str) -> Atoms:
-    """Note in ``atoms.info`` which family of cells a frame belongs to."""
-    atoms.info["family"] = family
-    return atoms
 
 
 # --- frames around a cell ----------------------------------------------------------------
@@ -342,7 +330,7 @@ def framework_frames(teacher: Calculator) -> list[Atoms]:
         cell = make_supercell(crystal, np.diag([1, 1, 2])) if len(crystal) < 4 else crystal
         strains = np.array([-10, -5, -2, 0, 2, 5, 10]) / 100
         frames += around(
-            tagged(cell, crystal.info["family"]), strains, (0.02, 0.05, 0.1, 0.15), rng
+            named(cell, crystal.info["family"]), strains, (0.02, 0.05, 0.1, 0.15), rng
         )
     for boxed in boxed_molecules():
         relaxed, path, _ = relax(boxed, teacher, 0.01, 40, free_cell=False)
@@ -377,7 +365,7 @@ def choose(cells: list[Atoms], descriptors: np.ndarray, known: np.ndarray) -> li
 
     for kind, number in CHOSEN.items():
         extend([i for i, atoms in enumerate(cells) if atoms.info["kind"] == kind], number)
-    for element in demo_cells.ELEMENTS:
+    for element in ELEMENTS:
         having = [i for i, atoms in enumerate(cells) if element in atoms.symbols]
         there = sum(i in chosen for i in having)
         if there < LEAST:
@@ -387,7 +375,7 @@ def choose(cells: list[Atoms], descriptors: np.ndarray, known: np.ndarray) -> li
 
 def chosen_cells(work: Path) -> list[Atoms]:
     """Cells of the pool that the model learns from, in the order of choice."""
-    cells = demo_cells.pool()
+    cells = pool()
     spec = FingerprintSpec.from_name(FINGERPRINT)
     cache = DescriptorCache(work / "descriptors.sqlite")
     descriptors = describe_frames(cells, spec, batch_atoms=200, cache=cache)[:, 0]
