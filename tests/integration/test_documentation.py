@@ -2,48 +2,29 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-PAGES = [
-    "README.md",
-    *sorted(
-        str(path.relative_to(REPOSITORY))
-        for path in (REPOSITORY / "docs").rglob("*.md")
-        if "_build" not in path.parts
-    ),
-]
-
-
-def _blocks(language: str) -> list[tuple[str, str]]:
-    pattern = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
-    return [
-        (page, block)
-        for page in PAGES
-        for block in pattern.findall((REPOSITORY / page).read_text())
-    ]
+from support.pages import DOCUMENTATION, REPOSITORY, blocks
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "code"), _blocks("python"))
+@pytest.mark.parametrize(("page", "code"), blocks("python"))
 def test_python_examples(page, code, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     exec(compile(code, page, "exec"), {"__name__": "example"})  # noqa: S102 - our own pages
 
 
-def _command_lines(pages):
+def _command_lines():
     return [
         (page, line.strip())
-        for page, block in _blocks("bash")
-        if page in pages
+        for page, block in blocks("bash")
         for line in block.replace("\\\n", " ").splitlines()
         if line.startswith("mofonon ")
     ]
 
 
-@pytest.mark.parametrize(("page", "line"), _command_lines(PAGES))
+@pytest.mark.parametrize(("page", "line"), _command_lines())
 def test_commands_and_options_exist(page, line, monkeypatch):
     """Parse as the command would, without running it; a wrong option exits with 2."""
     import typer
@@ -61,7 +42,7 @@ def test_commands_and_options_exist(page, line, monkeypatch):
 
 
 def test_links_lead_somewhere():
-    for page in [*PAGES, "CONTRIBUTING.md"]:
+    for page in [*DOCUMENTATION, "CONTRIBUTING.md"]:
         folder = (REPOSITORY / page).parent
         for target in re.findall(r"\]\(([^)#\s]+)\)", (REPOSITORY / page).read_text()):
             if not target.startswith("http"):
@@ -89,7 +70,7 @@ def test_example_yaml_names_only_options_that_exist():
         assert set(yaml.safe_load(path.read_text())) <= known, path.name
 
 
-@pytest.mark.parametrize(("page", "block"), _blocks("yaml"))
+@pytest.mark.parametrize(("page", "block"), blocks("yaml"))
 def test_yaml_blocks_are_what_their_readers_take(page, block, tmp_path):
     """Campaigns, or parts of one; a jobflow configuration; settings of atomate2, pymatgen."""
     import yaml

@@ -16,7 +16,7 @@ from mofonon.dft import (
     MofRelaxSetGenerator,
     MofStaticMaker,
 )
-from mofonon.potentials import PotentialSpec, make_calculator
+from support.vasp import require_labels_of_chgnet
 
 pytestmark = pytest.mark.slow
 
@@ -40,24 +40,8 @@ def labels(flow, folder: Path, output=None) -> LabelDoc:
     return LabelDoc.model_validate(reference.resolve(store))
 
 
-@pytest.fixture(scope="module")
-def calculator():
-    """The potential of the stand-in."""
-    return make_calculator(PotentialSpec.from_name("chgnet", dispersion="d3bj"))
-
-
-def check_against(calculator, frames) -> None:
-    """Energy, forces and stress are those of the stand-in's potential."""
-    for frame in frames:
-        atoms = frame.to_atoms()
-        atoms.calc = calculator
-        assert frame.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
-        assert frame.forces_array() == pytest.approx(atoms.get_forces(), abs=1e-6)
-        assert np.array(frame.stress) == pytest.approx(atoms.get_stress(voigt=False), abs=1e-6)
-
-
 @pytest.mark.parametrize("isif", [2, 3, 7])
-def test_what_a_relaxation_moves(standin, calculator, strained, tmp_path, isif):
+def test_what_a_relaxation_moves(standin, strained, tmp_path, isif):
     """ISIF 2 keeps the cell, 7 its shape and the fractional positions; 3 keeps neither."""
     tags = {"ISIF": isif, "EDIFFG": -0.05}
     relax = MofRelaxMaker(
@@ -68,7 +52,7 @@ def test_what_a_relaxation_moves(standin, calculator, strained, tmp_path, isif):
     doc = labels(flow, tmp_path / "run")
     assert doc.state == "successful"
     assert len(standin.runs()) == 1
-    check_against(calculator, (doc.frames[0], doc.frames[-1]))
+    require_labels_of_chgnet((doc.frames[0], doc.frames[-1]))
     first, last = doc.frames[0], doc.frames[-1]
     assert first.provenance.incar["ISIF"] == isif
     assert last.energy < first.energy
@@ -92,7 +76,7 @@ def test_what_a_relaxation_moves(standin, calculator, strained, tmp_path, isif):
         assert np.abs(moved).max() > 1e-3
 
 
-def test_equation_of_state_with_relaxed_positions(standin, calculator, strained, tmp_path):
+def test_equation_of_state_with_relaxed_positions(standin, strained, tmp_path):
     """Each cell stays as it was strained; its last step has no forces and gives the energy."""
     relax = MofRelaxMaker(
         run_vasp_kwargs=standin.run_vasp_kwargs,
@@ -113,7 +97,7 @@ def test_equation_of_state_with_relaxed_positions(standin, calculator, strained,
             assert frame.structure.lattice.matrix == pytest.approx(
                 (1 + task.linear_strain) * strained.lattice.matrix, abs=1e-6
             )
-        check_against(calculator, steps[-1:])
+        require_labels_of_chgnet(steps[-1:])
         assert steps[-1].energy < steps[0].energy
         assert steps[-1].max_force < 0.05 < steps[0].max_force
         energies.append(steps[-1].energy)
@@ -122,9 +106,7 @@ def test_equation_of_state_with_relaxed_positions(standin, calculator, strained,
     assert doc.eos.bulk_modulus > 0
 
 
-def test_a_relaxation_that_is_killed_keeps_its_steps(
-    standin, calculator, strained, tmp_path, monkeypatch
-):
+def test_a_relaxation_that_is_killed_keeps_its_steps(standin, strained, tmp_path, monkeypatch):
     """The task has failed and says so; what VASP did before are labels."""
     monkeypatch.setenv("MOFONON_STANDIN_FAILURE", "killed@1+")
     relax = MofRelaxMaker(run_vasp_kwargs=standin.run_vasp_kwargs)
@@ -135,7 +117,7 @@ def test_a_relaxation_that_is_killed_keeps_its_steps(
     assert "VASP failed in" in task.reason
     assert [frame.step for frame in doc.frames] == list(range(doc.n_frames))
     assert doc.n_good == doc.n_frames == 3
-    check_against(calculator, doc.frames)
+    require_labels_of_chgnet(doc.frames)
 
 
 @job
@@ -144,7 +126,7 @@ def deliver(structure: Structure) -> dict:
     return {"structure": structure}
 
 
-def test_a_structure_that_another_job_makes(standin, calculator, tmp_path):
+def test_a_structure_that_another_job_makes(standin, tmp_path):
     """A reference to a structure is labelled under the name that was given."""
     structure = Structure.from_file(ZNCN2)
     made = deliver(structure)
@@ -158,4 +140,4 @@ def test_a_structure_that_another_job_makes(standin, calculator, tmp_path):
     assert (doc.state, doc.mof_id, doc.n_good) == ("successful", "zinc cyanide", 1)
     assert doc.frames[0].structure.matches(structure)
     assert doc.frames[0].provenance.kpoints is not None
-    check_against(calculator, doc.frames)
+    require_labels_of_chgnet(doc.frames)

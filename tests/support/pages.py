@@ -9,10 +9,9 @@ nothing else is.
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,10 +23,28 @@ import numpy as np
 from support.labelled import write_dataset
 
 REPOSITORY = Path(__file__).parents[2]
+DOCUMENTATION = [
+    "README.md",
+    *sorted(
+        str(path.relative_to(REPOSITORY))
+        for path in (REPOSITORY / "docs").rglob("*.md")
+        if "_build" not in path.parts
+    ),
+]
 SHIPPED = Path("src", "mofonon", "data", "structures")
 NEWEST_MODEL = """$(mofonon model list --json | python -c 'import json, sys
 print(json.load(sys.stdin)[0]["sha256"])')"""
 SMALL = REPOSITORY / SHIPPED / "Zn(CN)2.cif"
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Code blocks of the documentation in a language, each with its page."""
+    pattern = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
+    return [
+        (page, block)
+        for page in DOCUMENTATION
+        for block in pattern.findall((REPOSITORY / page).read_text())
+    ]
 
 
 @dataclass
@@ -73,19 +90,6 @@ class Reader:
     def ask(self, command: str) -> dict:
         """Answer of a command that speaks JSON."""
         return json.loads(self.run(command))
-
-
-def reader_environment(folder: Path) -> dict[str, str]:
-    """Environment with the command of this installation first, and a home of its own."""
-    return {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "tests"), *filter(None, sys.path)]),
-        "MOFONON_STORE": str(folder / ".store"),
-        "MOFONON_MODELS": str(folder / ".models"),
-        "MOFONON_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }
 
 
 # --- what each page takes as given -------------------------------------------------------

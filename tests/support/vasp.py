@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.calculators.calculator import BaseCalculator
 
 from mofonon.dft.schemas import LabelFrame
 from mofonon.potentials import PotentialSpec, make_calculator
@@ -62,9 +64,14 @@ def make_standin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     return standin
 
 
+@cache
+def _chgnet_with_dispersion() -> BaseCalculator:
+    return make_calculator(PotentialSpec.from_name("chgnet", dispersion="d3bj"))
+
+
 def require_labels_of_chgnet(frames: Iterable[LabelFrame]) -> None:
     """Compare labels that came through VASP's files with the potential behind the stand-in."""
-    calculator = make_calculator(PotentialSpec.from_name("chgnet", dispersion="d3bj"))
+    calculator = _chgnet_with_dispersion()
     for frame in frames:
         atoms = frame.to_atoms()
         atoms.calc = calculator
