@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from mofonon.arrays import EncodedArray
 from mofonon.campaign.schema import Structures
 from mofonon.campaign.schema_training import SelectStage
-from mofonon.campaign.structures import NamedStructure, checked_structure
-from mofonon.errors import CampaignError, MofononError
+from mofonon.campaign.structures import NamedStructure, named_structure
+from mofonon.errors import CampaignError
 from mofonon.provenance import content_hash, file_sha256, software_versions, utc_now
 from mofonon.settings import get_settings
 from mofonon.structures.choosing import choose_structures
@@ -186,12 +186,10 @@ class SelectionDoc(BaseModel):
 
 
 def _named(file: SelectedFile, wanted: Structures) -> NamedStructure:
-    path = Path(file.file)
-    try:
-        found = read_structure_content(file.contents.decode().tobytes(), file.file)
-        return NamedStructure(file.id, path, checked_structure(found, wanted))
-    except MofononError as error:
-        return NamedStructure(file.id, path, error=error)
+    content = file.contents.decode().tobytes()
+    return named_structure(
+        file.id, Path(file.file), lambda: read_structure_content(content, file.file), wanted
+    )
 
 
 @job(data=[EncodedArray], output_schema=SelectionDoc)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -83,27 +84,23 @@ def structure_name(path: Path) -> str:
 
 def read_named(name: str, path: Path, wanted: Structures) -> NamedStructure:
     """Read, check and reduce a structure; an error becomes part of the result."""
+    return named_structure(name, path, lambda: read_structure(path), wanted)
+
+
+def named_structure(
+    name: str, path: Path, read: Callable[[], Structure], wanted: Structures
+) -> NamedStructure:
+    """Check what is read, and reduce it where the campaign wants that; keep an error."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            structure = checked_structure(read_structure(path), wanted)
+            structure = read()
+            validate_structure(structure, allow=wanted.allow)
+            if wanted.primitive:
+                structure = to_primitive(structure, wanted.symprec)
     except MofononError as error:
         return NamedStructure(name, path, error=error)
     return NamedStructure(name, path, structure)
-
-
-def checked_structure(structure: Structure, wanted: Structures) -> Structure:
-    """Check a structure, and reduce it where the campaign wants that.
-
-    Raises
-    ------
-    StructureError
-        For what is wrong with it and not let pass.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        validate_structure(structure, allow=wanted.allow)
-        return to_primitive(structure, wanted.symprec) if wanted.primitive else structure
 
 
 def selected(name: str, patterns: list[str] | None) -> bool:
