@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,12 +72,12 @@ class LocalRun:
         ids = [job_id for unit in units for job_id in unit.job_ids]
         done = finished_jobs(self.store, ids)
         failed = failures(self.store, self.campaign)
-        again = incomplete_labels(self.store, (e for unit in units for e in unit.labels))
+        labels = [each for unit in units for each in unit.labels] if self.retry else []
+        again = incomplete_labels(self.store, labels).keys()
         require_vasp(
             unit
             for unit in units
-            if UnitRow.of(unit).document_id not in done
-            or (self.retry and again.keys() & set(unit.labels))
+            if UnitRow.of(unit).document_id not in done or again & set(unit.labels)
         )
         states = []
         executed: set[str] = set()
@@ -85,7 +85,9 @@ class LocalRun:
             if unit.needs & executed:
                 done -= {job.uuid for job in unit.jobs}  # made of what is not current any more
             state = self._run_unit(unit, done, failed)
-            if self.retry and state.reused and self._labels_again(unit):
+            missing = [each for each in unit.labels if each in again]
+            if missing and state.reused and unit.label_maker:
+                self._labels_again(unit, missing)
                 state = UnitState(state.row, "done")
             if state.state == "done" and not state.reused:
                 executed |= {job.uuid for job in unit.jobs}
@@ -138,15 +140,13 @@ class LocalRun:
         done |= set(unit.job_ids)
         return UnitState(row, "done")
 
-    def _labels_again(self, unit: Unit) -> bool:
+    def _labels_again(self, unit: Unit, missing: Iterable[str]) -> None:
         """Run again the VASP calculations that label documents lack, and no other."""
-        missing = incomplete_labels(self.store, unit.labels) if unit.label_maker else {}
         for document_id in missing:
             self.on_unit(unit, UnitState(UnitRow.of(unit), "running"))
             flow = flow_of_missing(unit.label_maker, self.store, document_id)
             flow.update_metadata(unit.metadata(self.campaign), dynamic=True)
             run_locally(flow, store=self.store, log=False, **self._folders(unit))
-        return bool(missing)
 
     def _folders(self, unit: Unit) -> dict[str, Any]:
         """Options of run_locally for jobs that write files; one that fails stops no other."""
