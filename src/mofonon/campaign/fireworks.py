@@ -73,21 +73,7 @@ def submit(units: Sequence[Unit], campaign: str, launchpad: LaunchPad) -> Submis
     finished = finished_jobs(open_store(), ids)
     launchpad.fireworks.create_index("spec._tasks.job.uuid")
     queued = set(launchpad.fireworks.distinct("spec._tasks.job.uuid", _among(ids)))
-    absent: list[Unit] = []
-    available = set(finished)
-    for unit in units:
-        if unit.awaits:
-            done.postponed.append(unit)
-        elif unit.output is None:
-            done.impossible.append(unit)
-        elif unit.output.uuid in finished:
-            done.n_done += 1
-        elif unit.output.uuid in queued:
-            done.n_queued += 1
-        else:
-            unit.jobs = [job for job in unit.jobs if job.uuid not in available]
-            absent.append(unit)
-            available |= {job.uuid for job in unit.jobs}
+    absent = done.sort(units, finished, queued, needs_finished=False)
     for group in connected(absent):
         jobs = [(unit, job) for unit in group for job in unit.jobs]
         for unit, job in jobs:

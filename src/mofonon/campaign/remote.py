@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,46 @@ class Submission:
     impossible: list[Unit] = field(default_factory=list)
     postponed: list[Unit] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+
+    def sort(
+        self,
+        units: Sequence[Unit],
+        finished: set[str],
+        queued: Container[str],
+        *,
+        needs_finished: bool,
+    ) -> list[Unit]:
+        """Count what is there, and give what is neither done nor queued with the jobs it lacks.
+
+        Parameters
+        ----------
+        units : sequence of Unit
+            All units of a campaign.
+        finished : set of str
+            Ids of jobs whose documents are in the store.
+        queued : container of str
+            Ids of jobs that are in the queue.
+        needs_finished : bool
+            Whether the queue refuses a job that takes something from an earlier submission.
+        """
+        absent: list[Unit] = []
+        available = set(finished)
+        for unit in units:
+            if unit.awaits:
+                self.postponed.append(unit)
+            elif unit.output is None:
+                self.impossible.append(unit)
+            elif unit.output.uuid in finished:
+                self.n_done += 1
+            elif unit.output.uuid in queued:
+                self.n_queued += 1
+            elif needs_finished and not unit.gathers and unit.needs - available:
+                self.postponed.append(unit)
+            else:
+                unit.jobs = [job for job in unit.jobs if job.uuid not in available]
+                absent.append(unit)
+                available |= {job.uuid for job in unit.jobs}
+        return absent
 
 
 @dataclass
@@ -163,23 +203,7 @@ class RemoteProject:
         ids = {job_id for unit in units for job_id in {*unit.job_ids, *unit.needs}}
         finished = finished_jobs(self.open_store(), ids)
         queued = self.jobs_of(ids)
-        absent: list[Unit] = []
-        available = set(finished)
-        for unit in units:
-            if unit.awaits:
-                done.postponed.append(unit)
-            elif unit.output is None:
-                done.impossible.append(unit)
-            elif unit.output.uuid in finished:
-                done.n_done += 1
-            elif unit.output.uuid in queued:
-                done.n_queued += 1
-            elif not unit.gathers and unit.needs - available:
-                done.postponed.append(unit)
-            else:
-                unit.jobs = [job for job in unit.jobs if job.uuid not in available]
-                absent.append(unit)
-                available |= {job.uuid for job in unit.jobs}
+        absent = done.sort(units, finished, queued, needs_finished=True)
         if vasp_check:
             done.unchecked = self._require_vasp([*absent, *done.postponed])
         for group in connected(absent):
