@@ -48,7 +48,14 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from mofonon.errors import RelaxationNotConverged, UnknownElementError
 from mofonon.lattice.relax import lbfgs, precon_lbfgs, relax
-from mofonon.potentials import LoggedCalculator, PotentialSpec, make_calculator
+from mofonon.potentials import (
+    LoggedCalculator,
+    PotentialDescription,
+    PotentialSpec,
+    check_elements,
+    describe_potential,
+    make_calculator,
+)
 from mofonon.structures import (
     average_over_operations,
     read_structure,
@@ -147,7 +154,7 @@ def difference(one: Atoms, other: Atoms) -> float:
     return float(max(np.linalg.norm(moves, axis=1).max(), np.abs(lengths).max()))
 
 
-def by_symmetry(potential: Any) -> list[Path]:
+def by_symmetry(potential: PotentialDescription) -> list[Path]:
     """Smallest structure of the paper's set for each number of operations, by size."""
     reference = Path(os.environ.get("MOFONON_REFERENCE", ROOT.parent / "shared" / "reference"))
     smallest: dict[int, tuple[int, str, Path]] = {}
@@ -158,21 +165,14 @@ def by_symmetry(potential: Any) -> list[Path]:
         candidate = (len(structure), path.stem, path)
         if candidate >= smallest.get(order, too_large):
             continue
-        if knows(potential, AseAtomsAdaptor.get_atoms(structure, msonable=False)):
-            smallest[order] = candidate
+        try:
+            check_elements((element.symbol for element in structure.composition), potential)
+        except UnknownElementError:
+            continue
+        smallest[order] = candidate
     if not smallest:
         raise SystemExit(f"there are no CIFs under {reference}: set MOFONON_REFERENCE")
     return [path for _, _, path in sorted(smallest.values())]
-
-
-def knows(potential: Any, atoms: Atoms) -> bool:
-    """Whether a potential has the elements of a structure."""
-    atoms.calc = potential
-    try:
-        atoms.get_potential_energy()
-    except UnknownElementError:
-        return False
-    return True
 
 
 def variants(path: Path, seed: int) -> list[tuple[str, Atoms]]:
@@ -261,9 +261,10 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    potential = make_calculator(PotentialSpec.from_name(arguments.model))
+    spec = PotentialSpec.from_name(arguments.model)
+    potential = make_calculator(spec)
     rows = [row for path in arguments.append for row in earlier_rows(path)]
-    for path in chosen(arguments, potential):
+    for path in chosen(arguments, describe_potential(spec)):
         every = not arguments.all_methods or path.stem in arguments.all_methods
         for kind, atoms in variants(path, arguments.seed):
             if kind not in arguments.kinds:
@@ -275,7 +276,7 @@ def main() -> None:
     keep(arguments, rows)
 
 
-def chosen(arguments: argparse.Namespace, potential: Any) -> list[Path]:
+def chosen(arguments: argparse.Namespace, potential: PotentialDescription) -> list[Path]:
     """Choose the files of a run: those named, those of the rule, those that are shipped."""
     files = list(arguments.files)
     if arguments.by_symmetry:

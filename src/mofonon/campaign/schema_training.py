@@ -11,6 +11,7 @@ from mofonon.campaign.schema_base import Stage, resolved_paths
 from mofonon.dataset.schemas import DatasetSettings, SplitName
 from mofonon.dft.schemas import CostAssumptions
 from mofonon.structures.curation import CurationSettings
+from mofonon.structures.fingerprints import is_import_path
 from mofonon.structures.selection import SelectionSettings
 from mofonon.training.launch import Launch
 from mofonon.training.spec import FineTuneSpec
@@ -91,9 +92,7 @@ class SelectStage(Stage):
     @property
     def imports_a_function(self) -> bool:
         """Whether the model is an import path."""
-        return (
-            self.model is not None and ":" in self.model and not self.model.endswith(".model")
-        )
+        return self.model is not None and is_import_path(self.model)
 
 
 class SampleStage(Stage):

@@ -29,6 +29,11 @@ from mofonon.settings import get_settings
 FAMILIES = ("demo", "mace", "chgnet")
 
 
+def is_import_path(name: str) -> bool:
+    """Whether a name of a fingerprint is module:factory of a function."""
+    return ":" in name and not name.endswith(".model")
+
+
 class FingerprintSpec(BaseModel):
     """A fingerprint as asked for: a potential, or an import path.
 
@@ -75,7 +80,7 @@ class FingerprintSpec(BaseModel):
         PotentialError
             For a name that is none of these.
         """
-        if ":" in name and not name.endswith(".model"):
+        if is_import_path(name):
             return cls(function=name)
         dtype = "float32"
         return cls(potential=PotentialSpec.from_name(name, dtype=dtype, device=device))
