@@ -41,9 +41,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.torch
 	@touch $@ $(VENV)/.run
 
 demo: $(VENV)/.run
-	$(BIN)/mofonon campaign plan workflows/demo.yaml
-	MOFONON_STANDIN_POTENTIAL=demo $(BIN)/python tests/standin/run.py \
-	  $(abspath $(BIN))/mofonon run workflows/demo.yaml --output demo-output
+	MOFONON_STANDIN_POTENTIAL=demo PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/standin/run.py \
+	  sh -c 'mofonon campaign plan workflows/demo.yaml && mofonon run workflows/demo.yaml --output demo-output'
 	$(BIN)/mofonon bulk-modulus --config docs/examples/bulk-modulus-demo.yaml
 	$(BIN)/mofonon qha --config docs/examples/qha-demo.yaml
 	@echo "pages: phonons demo-output/page.html, demo-output/bulk-modulus/page.html, demo-output/qha/page.html"

@@ -105,6 +105,8 @@ def plan(
         opener = campaign_status.store_opener(project, store)
         units = campaign_runs.load(file, allow_import, opener).units
         plans, warnings = plan_campaign(units), campaign_runs.vasp_warnings(units, project)
+        if project is None and any(unit.runs_vasp for unit in units):
+            runs.note_standin()  # the hours are VASP's all the same
         if graph is not None:
             with runs.writing(graph.parent):
                 graph.parent.mkdir(parents=True, exist_ok=True)
