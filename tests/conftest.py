@@ -1,23 +1,17 @@
 """Fixtures for all tests."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.reference import reference_folder
+
 
 @pytest.fixture(scope="session")
 def reference_dir() -> Path:
-    """Folder with the paper's data: MOFONON_REFERENCE, or beside the repository."""
-    beside = Path(__file__).parents[2] / "shared" / "reference"
-    folder = Path(os.environ.get("MOFONON_REFERENCE", beside))
-    if not (folder / "curated-127").is_dir():
-        reason = f"no reference data in {folder}: set MOFONON_REFERENCE to their folder"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return folder
+    """Folder with the paper's data."""
+    return reference_folder()
 
 
 @pytest.fixture(scope="session", autouse=True)

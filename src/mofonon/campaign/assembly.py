@@ -10,7 +10,7 @@ from typing import Any
 from jobflow import Flow, Job, OutputReference
 from pymatgen.core import Structure
 
-from mofonon.campaign.estimates import Cost, estimate_job, total
+from mofonon.campaign.estimates import Cost, Estimate, estimate_job, total
 from mofonon.campaign.identity import flat_jobs
 from mofonon.campaign.report import summarize_campaign
 from mofonon.campaign.resources import merged
@@ -139,7 +139,10 @@ class Assembly:
         unit.hours_each = stage.hours_each
         cost = self.costs.get(unit.potential)
         if cost is not None:
-            unit.estimates = {job.uuid: estimate_job(job, structure, cost) for job in unit.jobs}
+            jobs = list(unit.jobs)
+            unit.estimate = lambda: {
+                job.uuid: estimate_job(job, structure, cost) for job in jobs
+            }
         return self.remember(unit)
 
     def take_existing(self, unit: Unit, document_id: str) -> Unit:
@@ -190,10 +193,16 @@ class Assembly:
             return self.fill(unit, stage, maker.make(given), structure)
         maker = stage_maker(self.spec, stage, PotentialSpec(family="demo"))
         unit = self.fill(unit, stage, self._with_trained(unit, maker, given))
+        unit.estimate = lambda: self._with_trained_estimate(unit, maker, structure)
+        return unit
+
+    def _with_trained_estimate(
+        self, unit: Unit, maker: Any, structure: Structure
+    ) -> dict[str, Estimate]:
+        """Estimate the job that starts a stage as all that it starts."""
         cost = self.costs[unit.potential]
         parts = [estimate_job(job, structure, cost) for job in flat_jobs(maker.make(structure))]
-        unit.estimates = {unit.jobs[0].uuid: total(parts)} if unit.jobs else {}
-        return unit
+        return {job.uuid: total(parts) for job in unit.jobs[:1]}
 
     def _with_trained(self, unit: Unit, maker: Any, structure: Any) -> Job:
         """Make the job that starts a stage with the potential that finetune makes."""

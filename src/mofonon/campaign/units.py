@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from jobflow import Flow, Job, OnMissing, OutputReference
@@ -41,8 +42,8 @@ class Unit:
         Atoms in the cell; 0 where there is no structure.
     resources : Resources
         What its jobs ask for.
-    estimates : dict
-        Estimated cost of its jobs by id.
+    estimate : callable
+        Estimates the cost of its jobs by id; asked once, where somebody wants to know.
     whole_cost : callable or None
         Estimates the cost of all that the unit comes to, where that is not its jobs' alone:
         of jobs made while it runs, and by VASP (core-hours).
@@ -73,7 +74,7 @@ class Unit:
     error: MofononError | None = None
     n_atoms: int = 0
     resources: Resources = field(default_factory=Resources)
-    estimates: dict[str, Estimate] = field(default_factory=dict)
+    estimate: Callable[[], dict[str, Estimate]] = field(default=dict, compare=False)
     whole_cost: Callable[[], Sequence[Estimate]] | None = None
     hours_each: float | None = None
     gathers: bool = False
@@ -83,6 +84,11 @@ class Unit:
     label_maker: Any = None
     awaits: str = ""
     names: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def estimates(self) -> dict[str, Estimate]:
+        """Estimated cost of its jobs by id; to count displacements takes a while."""
+        return self.estimate()
 
     @property
     def label(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +20,7 @@ from mofonon.errors import SettingsError
 
 if TYPE_CHECKING:
     from mofonon.campaign.plan import StagePlan
+    from mofonon.campaign.units import Unit
 
 CampaignArgument = Annotated[Path, typer.Argument(help="Campaign file (YAML).")]
 ImportOption = Annotated[
@@ -75,8 +77,8 @@ def check(
         typer.echo(json.dumps(found, indent=2))
     else:
         typer.echo(f"{len(units)} units, {sum(len(unit.jobs) for unit in units)} jobs")
-        for unit in impossible:
-            typer.secho(f"{unit.label}: {unit.error}", fg="yellow")
+        for error, labels in _by_error(impossible).items():
+            typer.secho(f"{', '.join(labels)}: {error}", fg="yellow")
         _print_warnings(warnings)
     if impossible:
         raise typer.Exit(1)
@@ -300,6 +302,14 @@ def _run(
                 typer.echo(f"{name}: {path}")
     if any(state.state in ("failed", "blocked") for state in states):
         raise typer.Exit(1)
+
+
+def _by_error(units: Sequence[Unit]) -> dict[str, list[str]]:
+    """Names of units by what is wrong with them: each error is read once."""
+    found: dict[str, list[str]] = {}
+    for unit in units:
+        found.setdefault(str(unit.error), []).append(unit.label)
+    return found
 
 
 def _print_warnings(warnings: list[str]) -> None:

@@ -96,6 +96,23 @@ def test_a_bad_file_ends_in_the_table_and_not_in_a_crash(campaign, call, tmp_pat
     assert units["Al", "phonons"]["state"] == "done"
 
 
+def test_check_says_each_error_once_and_counts_no_displacements(campaign, monkeypatch):
+    """A structure that cannot be used is in many units, and hours are for plan alone."""
+    path = campaign(("Al",))
+    (path.parent / "structures" / "broken.json").write_text("{")
+
+    def _no_estimates(*_):
+        raise AssertionError("estimates of displacements were made")
+
+    monkeypatch.setattr("mofonon.campaign.estimates._displacements", _no_estimates)
+    done = CliRunner().invoke(app, ["campaign", "check", str(path), *OPTIONS])
+    assert (done.exit_code, str(done.exception)) == (1, "1")
+    (line,) = [line for line in done.stdout.splitlines() if "broken.json" in line]
+    assert line.startswith("broken phonons emt, broken bulk-modulus emt: ")
+    plan = CliRunner().invoke(app, ["campaign", "plan", str(path), *OPTIONS])
+    assert "estimates of displacements were made" in str(plan.exception)
+
+
 @pytest.mark.slow
 def test_status_knows_what_changed_since_it_was_last_asked(campaign, call, tmp_path):
     """It remembers the units of a campaign, without reading its structures again."""
