@@ -14,12 +14,11 @@ them is the lowest.
 from __future__ import annotations
 
 import argparse
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, save, set_threads
+from common import save, set_threads
 
 set_threads()
 
@@ -28,7 +27,7 @@ from ase import Atoms
 from ase.filters import FrechetCellFilter
 from numpy.typing import NDArray
 from pymatgen.io.ase import AseAtomsAdaptor
-from relaxation import FMAX, variants
+from relaxation import FMAX, path_of, variants
 
 from mofonon.errors import RelaxationNotConverged
 from mofonon.lattice.joint_coordinates import JointCoordinates
@@ -152,10 +151,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     potential = make_calculator(PotentialSpec.from_name(options.model))
     judge = make_calculator(PotentialSpec.from_name(options.judge))
-    reference = Path(os.environ.get("MOFONON_REFERENCE", ROOT.parent / "shared" / "reference"))
     rows: list[dict[str, Any]] = []
     for name in options.names:
-        start = variants(reference / "curated-127" / f"{name}.cif", 0)[0][1]
+        start = variants(path_of(name), 0)[0][1]
         of_name = []
         for end, result in ends(start, potential, options.max_steps).items():
             of_name.append(row(name, end, result.atoms, start, potential, judge))

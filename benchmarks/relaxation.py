@@ -156,10 +156,10 @@ def difference(one: Atoms, other: Atoms) -> float:
 
 def by_symmetry(potential: PotentialDescription) -> list[Path]:
     """Smallest structure of the paper's set for each number of operations, by size."""
-    reference = Path(os.environ.get("MOFONON_REFERENCE", ROOT.parent / "shared" / "reference"))
+    folder = reference() / "curated-127"
     smallest: dict[int, tuple[int, str, Path]] = {}
-    too_large = (LARGEST + 1, "", reference)
-    for path in sorted((reference / "curated-127").glob("*.cif")):
+    too_large = (LARGEST + 1, "", folder)
+    for path in sorted(folder.glob("*.cif")):
         structure = to_primitive(read_structure(path), 1e-5)
         order = len(SpacegroupAnalyzer(structure, 0.01).get_symmetry_operations())
         candidate = (len(structure), path.stem, path)
@@ -171,7 +171,7 @@ def by_symmetry(potential: PotentialDescription) -> list[Path]:
             continue
         smallest[order] = candidate
     if not smallest:
-        raise SystemExit(f"there are no CIFs under {reference}: set MOFONON_REFERENCE")
+        raise SystemExit(f"there are no CIFs under {folder}: set MOFONON_REFERENCE")
     return [path for _, _, path in sorted(smallest.values())]
 
 
@@ -212,18 +212,18 @@ def row(name: str, kind: str, atoms: Atoms, found: dict[str, Outcome]) -> dict[s
     }
 
 
-def mean_ratio(kind: str, rows: list[dict[str, Any]]) -> str:
+def mean_ratio(kind: str, rows: list[dict[str, Any]], method: str = "lbfgs") -> str:
     """Geometric mean and least ratio of a set, failures of newton named."""
     arrived = [one for one in rows if one["lbfgs/newton"] != "failed"]
-    ratios = [_count(one["lbfgs"]) / _count(one["newton"]) for one in arrived]
+    ratios = [_count(one[method]) / _count(one["newton"]) for one in arrived]
     if not ratios:
         return f"{kind}: newton did not arrive"
     mean = float(np.exp(np.mean(np.log(ratios))))
     failed = len(rows) - len(arrived)
-    bounds = sum(one["lbfgs"].startswith(">") for one in arrived)
+    bounds = sum(one[method].startswith(">") for one in arrived)
     return (
-        f"{kind}: geometric mean of lbfgs/newton {mean:.2f}, least {min(ratios):.2f}, over "
-        f"{len(ratios)} structures, {bounds} of them lower bounds (lbfgs did not arrive)"
+        f"{kind}: geometric mean of {method}/newton {mean:.2f}, least {min(ratios):.2f}, over "
+        f"{len(ratios)} structures, {bounds} of them lower bounds ({method} did not arrive)"
         + (f"; newton failed on {failed}." if failed else ".")
     )
 
@@ -259,10 +259,20 @@ def main() -> None:
         help="Results of earlier runs of this script whose rows are kept; without structures, "
         "only their tables are joined.",
     )
+    parser.add_argument(
+        "--fill",
+        type=Path,
+        help="Results of an earlier run with the same potential: the methods that its rows "
+        "lack are run, nothing else.",
+    )
+    parser.add_argument("--note", action="append", default=[], help="Kept with the results.")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     spec = PotentialSpec.from_name(arguments.model)
     potential = make_calculator(spec)
+    if arguments.fill:
+        fill(arguments, potential)
+        return
     rows = [row for path in arguments.append for row in earlier_rows(path)]
     for path in chosen(arguments, describe_potential(spec)):
         every = not arguments.all_methods or path.stem in arguments.all_methods
@@ -284,6 +294,35 @@ def chosen(arguments: argparse.Namespace, potential: PotentialDescription) -> li
     if arguments.shipped or not (files or arguments.append):
         files += sorted(STRUCTURES.glob("*.cif"))
     return files
+
+
+def fill(arguments: argparse.Namespace, potential: Any) -> None:
+    """Run the methods that rows of an earlier run lack, from the same starts."""
+    rows = earlier_rows(arguments.fill)
+    for one in rows:
+        kind = one["start"].split(",")[0]
+        lacking = [method for method in METHODS if one[method] is None]
+        if kind not in arguments.kinds or not lacking:
+            continue
+        atoms = dict(variants(path_of(one["structure"]), arguments.seed))[kind]
+        steps = arguments.peer_steps
+        if arguments.most_times:
+            steps = min(steps, arguments.most_times * _count(one["newton"]))
+        for method in lacking:
+            one[method] = entry(run(method, atoms, potential, steps))
+        print(one, flush=True)
+        keep(arguments, rows)
+
+
+def path_of(name: str) -> Path:
+    """File of a structure, shipped or of the paper's set."""
+    shipped = STRUCTURES / f"{name}.cif"
+    return shipped if shipped.exists() else reference() / "curated-127" / f"{name}.cif"
+
+
+def reference() -> Path:
+    """Folder of the paper's data."""
+    return Path(os.environ.get("MOFONON_REFERENCE", ROOT.parent / "shared" / "reference"))
 
 
 def measure(
@@ -310,7 +349,13 @@ def keep(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
         kind: [one for one in rows if one["start"].startswith(kind)]
         for kind in ("CIF", "rattled")
     }
-    notes = [mean_ratio(kind, of_kind) for kind, of_kind in sets.items() if of_kind]
+    notes = []
+    for method in METHODS[1:]:
+        for kind, of_kind in sets.items():
+            measured = [one for one in of_kind if one[method] is not None]
+            if measured:
+                notes.append(mean_ratio(kind, measured, method))
+    notes += arguments.note
     notes.append(
         f"Potential: {arguments.model}, a stand-in. Evaluations (wall seconds) to {FMAX:.0e} "
         "eV/A; a > marks runs that were stopped at the count it is before, and makes a lower "
