@@ -57,7 +57,8 @@ TRAIN = {
     "qmof-7979b73": 20,
 }
 #: MOFs held out. In the family: the node of the first of those above with the linker of the
-#: second; no frame of it. Others: Zn4O with small carboxylates, Zn2 paddle wheels with naphthalene.
+#: second; no frame of it. Others: Zn4O with small carboxylates, Zn2 paddle wheels with
+#: naphthalene.
 TEST_IN_FAMILY = {"qmof-2a5ad82": 10}
 TEST_OTHER = {"qmof-95ec286": 6, "qmof-e300fed": 4}
 #: What the demo foundation was distilled on.
