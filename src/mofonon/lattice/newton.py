@@ -4,7 +4,8 @@ The Hessian of all modes is taken at the start by finite differences that symmet
 few, or estimated from the distances of the atoms where they would be too many, and updated
 from each step. Steps stay in what the operations of the crystal leave invariant; a mode of
 lower symmetry with negative curvature is followed: energy scan along it, and on in the
-subgroup that is left, with the same Hessian.
+subgroup that is left, with the same Hessian. Steps within the symmetry leave what the Hessian
+says of other modes as it was where it was taken: at the end the softest of them are measured.
 
 References
 ----------
@@ -42,6 +43,7 @@ from mofonon.lattice.hessian import (
 from mofonon.lattice.joint_coordinates import JointCoordinates
 from mofonon.lattice.model_hessian import model_hessian
 from mofonon.lattice.settings import SymmetryMode
+from mofonon.lattice.soft_modes import MeasuredHessian, measure_soft_modes
 from mofonon.lattice.symmetry_actions import SymmetryActions, find_actions
 from mofonon.lattice.trust_region import (
     FIRST_RADIUS,
@@ -61,6 +63,9 @@ HESSIAN_STEP = 1e-3
 
 #: Largest displacement of an atom by which a negative curvature is checked (A).
 CHECK_STEP = 0.01
+
+#: A Hessian of all modes is that of a point where nothing has moved further since (A).
+UNMOVED = 1e-3
 
 #: A mode of negative curvature is followed when no force is larger than this (eV/A).
 FOLLOW_BELOW = 0.02
@@ -158,6 +163,9 @@ class TrustRegionNewton(Optimizer):
         self._modes_known = False
         self._plan: DifferencePlan | None = None
         self._due = False
+        self._measured_at: Floats | None = None
+        self._check_due = False
+        self._believed = True
         super().__init__(atoms, restart, cast("Any", logfile), trajectory, **keywords)
 
     def read(self) -> None:
@@ -183,6 +191,8 @@ class TrustRegionNewton(Optimizer):
         self._learn(point)
         if self._wants_differences():
             self._take_differences()
+        elif self._check_due or self._wants_new_modes():
+            self._measure_soft_modes()
         mode = self._mode_to_follow(self._largest(self._here().gradient))
         if mode is not None:
             self._follow(mode)
@@ -210,7 +220,25 @@ class TrustRegionNewton(Optimizer):
                 return False  # it may be a saddle point: the Hessian of the first step says
             self._begin(self._look())
         self._learn(self._look())
-        return self._mode_to_follow(0.0) is None
+        if self._mode_to_follow(0.0) is not None:
+            return False
+        self._check_due = self._needs_check()
+        return not self._check_due
+
+    @property
+    def modes_are_measured(self) -> bool:
+        """Whether the Hessian of all modes was measured here, none within steps alone."""
+        if self._measured_at is None or self._best is None:
+            return False
+        return self._largest(self._best.rows - self._measured_at) < UNMOVED
+
+    def _needs_check(self) -> bool:
+        """Whether what the Hessian says of modes outside the symmetry is out of date."""
+        if self._is_model() or self.modes_are_measured:
+            return False
+        self._modes_known = False
+        negative = self._look_at_modes() is not None
+        return negative or (self.source != "given" and self.actions.order > 1)
 
     def log(self, gradient: Floats) -> None:
         """Write a line for the present point."""
@@ -307,7 +335,7 @@ class TrustRegionNewton(Optimizer):
         """Replace the model by the Hessian of the potential here."""
         point, strains = self._here(), self.coordinates.strains
         probes = plan_probes(self.actions, strains)  # operations may have gone since
-        self.n_hessian_evaluations = count_probes(probes)
+        self.n_hessian_evaluations += count_probes(probes)
         hessian = finite_difference_hessian(
             lambda rows: self._evaluate(rows).gradient,
             point.rows,
@@ -317,11 +345,34 @@ class TrustRegionNewton(Optimizer):
             HESSIAN_STEP,
             probes,
         )
-        if np.isfinite(hessian).all():
-            self.hessian = hessian
-        self._point = point
-        self._modes_known = False
-        self._look_at_modes()
+        self._point, self._measured_at, self._believed = point, point.rows, True
+        self._know(hessian if np.isfinite(hessian).all() else self._hessian_now())
+
+    def _wants_new_modes(self) -> bool:
+        """Whether a mode was followed, to where the others are to be followed or not."""
+        if self._believed or self.symmetry != "follow" or self.actions.order == 1:
+            return False
+        return self._largest(self._here().gradient) < FOLLOW_BELOW
+
+    def _measure_soft_modes(self) -> None:
+        """Put the soft modes here into the Hessian; all modes where that takes as many."""
+        point, self._check_due = self._here(), False
+        known = MeasuredHessian(self._hessian_now(), self._full, self.actions)
+        most = count_probes(plan_probes(self.actions, self.coordinates.strains))
+        enough = measure_soft_modes(
+            known, lambda pattern: self._product(point, pattern, HESSIAN_STEP), most
+        )
+        self.n_hessian_evaluations += known.n_products
+        if not enough:
+            self._take_differences()
+            return
+        self._point, self._measured_at, self._believed = point, point.rows, True
+        self._know(known.hessian())
+
+    def _product(self, point: Point, pattern: Floats, step: float) -> Floats:
+        """Product of the Hessian at a point with a pattern, by one evaluation."""
+        moved = self._evaluate(point.rows + step * pattern)
+        return (moved.gradient - point.gradient) / step
 
     def _noise(self) -> float:
         """Asymmetry of a gradient that does not matter (eV/A)."""
@@ -357,6 +408,8 @@ class TrustRegionNewton(Optimizer):
     def _mode_to_follow(self, force: float) -> NegativeMode | None:
         if self.symmetry != "follow" or self._is_model() or force > FOLLOW_BELOW:
             return None
+        if not self._believed:
+            return None
         if self._negative is not None:
             self._modes_known = False  # steps may have changed it, if it is symmetric
         return self._look_at_modes()
@@ -375,9 +428,13 @@ class TrustRegionNewton(Optimizer):
             points.append(self._evaluate(start.rows + displacement))
             return points[-1].energy
 
-        measured = self._curvature_along(mode, start)
+        # the Hessian may be from another geometry: far from the minimum its modes are others
+        pattern = mode.vectors[0] / np.linalg.norm(mode.vectors[0], axis=1).max()
+        product = self._product(start, pattern, CHECK_STEP)
+        measured = float(np.sum(product * pattern) / np.sum(pattern**2))
         if measured > -NEGATIVE:
             self.followed.append(false_negative(mode, self.actions.order))
+            self._believed = self.modes_are_measured
             self._stiffen(mode, measured)
             return
         confirmed = NegativeMode(measured, mode.vectors)
@@ -398,26 +455,20 @@ class TrustRegionNewton(Optimizer):
                 (after.gradient - before.gradient).ravel(),
             )
         self.trust = TrustRadius()
+        self._believed = False  # the other modes may be others here
         self._point = self._best
         self._modes_known = False
         self._look_at_modes()
 
-    def _curvature_along(self, mode: NegativeMode, start: Point) -> float:
-        """Curvature along the first of the modes, by one evaluation (eV/A^2).
-
-        The Hessian may be from another geometry: far from the minimum its modes are not
-        those of the minimum.
-        """
-        pattern = mode.vectors[0] / np.linalg.norm(mode.vectors[0], axis=1).max()
-        moved = self._evaluate(start.rows + CHECK_STEP * pattern)
-        slope = float(np.sum((moved.gradient - start.gradient) * pattern))
-        return slope / (CHECK_STEP * float(np.sum(pattern**2)))
-
     def _stiffen(self, mode: NegativeMode, curvature: float) -> None:
-        """Put the curvature that was measured in place of a false negative."""
+        """Give modes that lead nowhere a positive curvature."""
         flat = mode.vectors.reshape(len(mode.vectors), -1)
         rise = max(curvature, 2 * NEGATIVE) - mode.curvature
-        self.hessian = self._hessian_now() + rise * flat.T @ flat
+        self._know(self._hessian_now() + rise * flat.T @ flat)
+
+    def _know(self, hessian: Floats) -> None:
+        """Take a Hessian as that of all modes."""
+        self.hessian = hessian
         self._modes_known = False
         self._look_at_modes()
 

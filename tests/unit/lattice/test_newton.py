@@ -170,6 +170,51 @@ def test_a_saddle_point_is_followed_to_the_double_well():
     assert result.n_force_evaluations < 20
 
 
+class Bending(Calculator):
+    """A linear chain B-A-B along z that bends where it is short.
+
+    With ``d`` half the distance of the ends beyond ``d0`` and ``x`` the transverse shift of A,
+    ``k/2 d^2 + (c + g d)/2 x^2 + q/4 x^4``: bending is stiff at ``d = 0.3`` and has negative
+    curvature ``c`` at ``d = 0``, where the forces of the straight chain vanish. All other
+    relative displacements have a curvature of about 1. Minimum: ``x^2 = -c / (q - g^2/2k)``,
+    energy ``-c^2 / 4(q - g^2/2k)``.
+    """
+
+    implemented_properties = ("energy", "forces")
+    k, c, g, q, d0 = 0.2, -1.0, 5.0, 200.0, 2.0
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        middle, lower, upper = atoms.positions
+        shift = middle - (lower + upper) / 2
+        apart = (upper - lower) / 2
+        d, x = apart[2] - self.d0, shift[0]
+        energy = self.k / 2 * d**2 + (self.c + self.g * d) / 2 * x**2 + self.q / 4 * x**4
+        energy += (shift[1] ** 2 + shift[2] ** 2 + apart[0] ** 2 + apart[1] ** 2) / 2
+        on_shift = np.array([(self.c + self.g * d) * x + self.q * x**3, shift[1], shift[2]])
+        on_apart = np.array([apart[0], apart[1], self.k * d + self.g / 2 * x**2])
+        gradient = [on_shift, -on_shift / 2 - on_apart / 2, -on_shift / 2 + on_apart / 2]
+        self.results = {"energy": float(energy), "forces": -np.array(gradient)}
+
+
+def test_a_mode_that_turns_negative_on_the_way_is_followed():
+    """The Hessian of all modes was taken where the mode was stiff, and steps do not see it."""
+    cell, half = [5.0, 6.0, 12.0], 2.3
+    places = [[2.5, 3.0, 6.0], [2.5, 3.0, 6.0 - half], [2.5, 3.0, 6.0 + half]]
+    atoms = Atoms("ONN", cell=cell, positions=places, pbc=True)
+    result = relax(atoms, Bending(), 1e-7, cell="fixed", method="newton")
+    stiff = Bending.q - Bending.g**2 / (2 * Bending.k)
+    assert np.isclose(result.energy, -(Bending.c**2) / (4 * stiff), atol=1e-9)
+    record = result.second_order
+    assert record is not None
+    assert sum(mode.gain < 0 for mode in record.followed) == 1
+    assert record.lowest_curvature is not None
+    assert record.lowest_curvature > 0
+    kept = relax(atoms, Bending(), 1e-7, cell="fixed", method="newton", symmetry="keep")
+    assert np.isclose(kept.energy, 0, atol=1e-12)
+    assert kept.second_order is not None
+
+
 def test_symmetry_is_kept_when_asked():
     atoms = _pair(4.4)
     calculator = Wells(atoms.positions)
