@@ -154,6 +154,7 @@ def follow_mode(
     mode: NegativeMode,
     actions: SymmetryActions,
     energy: Callable[[Floats], float],
+    least_gain: float = LEAST_GAIN,
 ) -> tuple[FollowedMode, Floats, SymmetryActions]:
     """Scan the energy along a mode of negative curvature.
 
@@ -165,6 +166,8 @@ def follow_mode(
         Operations of the structure.
     energy : callable
         Energy (eV) of the structure displaced by rows (A).
+    least_gain : float
+        A lower energy than this is none: rounding (eV).
 
     Returns
     -------
@@ -182,7 +185,7 @@ def follow_mode(
         scans.append(_scan(pattern, curvature, energy))
     taken = min(range(len(scans)), key=lambda index: scans[index].gain)
     scan, pattern = scans[taken], patterns[taken]
-    best = scan.best if scan.gain < -LEAST_GAIN else 0.0
+    best = scan.best if scan.gain < -least_gain else 0.0
     left = actions.leaving(pattern, _UNCHANGED) if best > 0 else actions
     followed = FollowedMode(
         curvature=mode.curvature,

@@ -65,12 +65,12 @@ class DifferencePlan:
 
     Parameters
     ----------
-    probes : list of Probe
-        What the differences are made of.
+    cost : int
+        Evaluations of the differences.
     """
 
-    def __init__(self, probes: list[Probe]) -> None:
-        self.cost = count_probes(probes)
+    def __init__(self, cost: int) -> None:
+        self.cost = cost
         self._near_since: int | None = None
 
     def is_due(self, force: float, n_evaluations: int) -> bool:

@@ -16,7 +16,6 @@ Updates: J. M. Bofill, J. Comput. Chem. 15, 1 (1994).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Literal, cast
@@ -27,21 +26,25 @@ from ase.optimize.optimize import Optimizer
 from numpy.typing import NDArray
 
 from mofonon.lattice.following import (
+    LEAST_GAIN,
     NEGATIVE,
     FollowedMode,
     NegativeMode,
     false_negative,
     follow_mode,
-    lowest_modes,
 )
 from mofonon.lattice.hessian import (
+    CHEAP,
     DifferencePlan,
     count_probes,
     finite_difference_hessian,
     plan_probes,
 )
 from mofonon.lattice.joint_coordinates import JointCoordinates
+from mofonon.lattice.known_hessian import UNMOVED, KnownHessian, Point, largest
 from mofonon.lattice.model_hessian import model_hessian
+from mofonon.lattice.newton_log import HEADER, line, shown
+from mofonon.lattice.phonons import are_single_precision
 from mofonon.lattice.settings import SymmetryMode
 from mofonon.lattice.soft_modes import MeasuredHessian, measure_soft_modes
 from mofonon.lattice.symmetry_actions import SymmetryActions, find_actions
@@ -49,7 +52,6 @@ from mofonon.lattice.trust_region import (
     FIRST_RADIUS,
     TrustRadius,
     trust_region_step,
-    update_hessian,
 )
 
 Floats = NDArray[np.float64]
@@ -58,41 +60,23 @@ Floats = NDArray[np.float64]
 #: Where the Hessian at the start comes from.
 HessianSource = Literal["finite-difference", "model"]
 
-#: Displacements and strains of the finite differences (A).
-HESSIAN_STEP = 1e-3
+#: Displacements and strains of the finite differences, and those of forces in single
+#: precision (A). One-sided differences of 1e-3 A are wrong by 0.02 eV/A^2 in soft modes.
+HESSIAN_STEP, SINGLE_STEP = 1e-4, 1e-3
 
 #: Largest displacement of an atom by which a negative curvature is checked (A).
 CHECK_STEP = 0.01
 
-#: A Hessian of all modes is that of a point where nothing has moved further since (A).
-UNMOVED = 1e-3
-
-#: A mode of negative curvature is followed when no force is larger than this (eV/A).
-FOLLOW_BELOW = 0.02
+#: A mode of negative curvature is followed when no force is larger than this (eV/A): at
+#: larger ones modes are followed that are none at the end, to symmetries lower than need be.
+FOLLOW_BELOW = 0.05
 
 #: Changes of the energy below this, relative to it, are taken from the gradients: rounding
 #: (of single precision too) leaves little of them.
 _ROUNDING = 1e-7
 
-_COLUMNS = (
-    ("step", 5),
-    ("evaluations", 12),
-    ("energy(eV)", 18),
-    ("fmax(eV/A)", 12),
-    ("stress(GPa)", 12),
-    ("lowest(eV/A^2)", 15),
-    ("radius(A)", 10),
-    ("ratio", 8),
-)
-
-
-@dataclass(frozen=True)
-class Point:
-    """An evaluated point: rows (A), energy (eV), gradient (eV/A)."""
-
-    rows: Floats
-    energy: float
-    gradient: Floats
+#: Rounding of an energy in single precision, relative to it: of its terms, which cancel.
+SINGLE_ROUNDING = 1e-6
 
 
 class TrustRegionNewton(Optimizer):
@@ -123,8 +107,6 @@ class TrustRegionNewton(Optimizer):
 
     Attributes
     ----------
-    hessian : ndarray, shape (n, n) or None
-        Present Hessian over the rows of :class:`JointCoordinates` (eV/A^2).
     n_evaluations : int
         Evaluations asked for.
     followed : list of FollowedMode
@@ -146,42 +128,46 @@ class TrustRegionNewton(Optimizer):
     ) -> None:
         self.coordinates = JointCoordinates.of(atoms)
         self.symmetry = symmetry
-        self.hessian: Floats | None = None if isinstance(hessian, str) else np.array(hessian)
         self.source = hessian if isinstance(hessian, str) else "given"
         self.trust = TrustRadius(radius)
         self.know_modes = know_modes
         self.n_evaluations = 0
-        self.n_hessian_evaluations = 0
         self.followed: list[FollowedMode] = []
         self.actions = SymmetryActions.trivial(len(self.coordinates.atoms))
-        self.lowest: float | None = None
         self._point: Point | None = None
         self._best: Point | None = None
         self._basis: Floats | None = None
         self._full = self.coordinates.basis(self.actions)
-        self._negative: NegativeMode | None = None
-        self._modes_known = False
+        given = None if isinstance(hessian, str) else np.array(hessian)
+        self._known = KnownHessian(self._full, given)
         self._plan: DifferencePlan | None = None
         self._due = False
-        self._measured_at: Floats | None = None
         self._check_due = False
-        self._believed = True
         super().__init__(atoms, restart, cast("Any", logfile), trajectory, **keywords)
 
     def read(self) -> None:
         """Read the Hessian of an earlier run."""
         from ase.io.jsonio import read_json
 
-        self.hessian = np.array(read_json(self.restart)["hessian"])
+        self._known.matrix = np.array(read_json(self.restart)["hessian"])
         self.source = "given"
+
+    @property
+    def hessian(self) -> Floats | None:
+        """Present Hessian over the rows of :class:`JointCoordinates` (eV/A^2)."""
+        return self._known.matrix
+
+    @property
+    def n_hessian_evaluations(self) -> int:
+        """Evaluations by which all modes, or the soft ones, were measured."""
+        return self._known.n_evaluations
 
     def lowest_curvature(self) -> float | None:
         """Lowest eigenvalue of the Hessian as it is now, without translations (eV/A^2)."""
         if self.hessian is None:
             return None
-        self._modes_known = False
-        self._look_at_modes()
-        return self.lowest
+        self._known.lowest_modes(anew=True)
+        return self._known.lowest
 
     def step(self) -> None:
         """Take a step, or follow a mode of negative curvature and then take one."""
@@ -189,22 +175,31 @@ class TrustRegionNewton(Optimizer):
         if self._best is None:
             self._begin(point)
         self._learn(point)
-        if self._wants_differences():
+        if self._wants_differences() and not self._soft_modes_do(self._cost()):
             self._take_differences()
-        elif self._check_due or self._wants_new_modes():
+        elif self._wants_differences() or self._check_due or self._wants_new_modes():
             self._measure_soft_modes()
-        mode = self._mode_to_follow(self._largest(self._here().gradient))
+        step = self._next_step()
+        if largest(step) < UNMOVED / 10 and self._needs_check():
+            self._measure_soft_modes()
+            step = self._next_step()
+        self.optimizable.set_x(self.coordinates.x(self._here().rows + step))
+        self.dump({"hessian": self._known.now()})
+
+    def _next_step(self) -> Floats:
+        """Rows of the next step, a mode of negative curvature followed before."""
+        mode = self._mode_to_follow(self._here().largest_force)
         if mode is not None:
             self._follow(mode)
-        if not self._settled() and self._stuck():
+        if self._is_stuck():
             self._drop_symmetry()
-        here, basis = self._here(), self._basis_now()
-        hessian = basis.T @ self._hessian_now() @ basis
-        slopes = basis.T @ here.gradient.ravel()
-        step, predicted, _ = trust_region_step(hessian, slopes, basis, self.trust.radius)
-        self.trust.predicted = predicted
-        self.optimizable.set_x(self.coordinates.x(here.rows + step.reshape(-1, 3)))
-        self.dump({"hessian": self._hessian_now()})
+        basis = self._basis_now()
+        hessian = basis.T @ self._known.now() @ basis
+        slopes = basis.T @ self._here().gradient.ravel()
+        step, self.trust.predicted, _ = trust_region_step(
+            hessian, slopes, basis, self.trust.radius
+        )
+        return step.reshape(-1, 3)
 
     def gradient_converged(self, gradient: Floats) -> bool:
         """Whether forces are small and no mode of negative curvature is left to follow."""
@@ -225,19 +220,11 @@ class TrustRegionNewton(Optimizer):
         self._check_due = self._needs_check()
         return not self._check_due
 
-    @property
-    def modes_are_measured(self) -> bool:
-        """Whether the Hessian of all modes was measured here, none within steps alone."""
-        if self._measured_at is None or self._best is None:
-            return False
-        return self._largest(self._best.rows - self._measured_at) < UNMOVED
-
     def _needs_check(self) -> bool:
         """Whether what the Hessian says of modes outside the symmetry is out of date."""
-        if self._is_model() or self.modes_are_measured:
+        if self.symmetry != "follow" or self._is_model() or self._known.is_of(self._here()):
             return False
-        self._modes_known = False
-        negative = self._look_at_modes() is not None
+        negative = self._known.lowest_modes(anew=True) is not None
         return negative or (self.source != "given" and self.actions.order > 1)
 
     def log(self, gradient: Floats) -> None:
@@ -246,20 +233,18 @@ class TrustRegionNewton(Optimizer):
         if self._best is not None:
             self._learn(point)
         if self.nsteps == 0:
-            self.logfile.write("".join(f"{name:>{width}}" for name, width in _COLUMNS) + "\n")
+            self.logfile.write(HEADER)
         entries = (
             f"{self.nsteps}",
             f"{self.n_evaluations}",
             f"{point.energy:.8f}",
             f"{self.optimizable.gradient_norm(gradient):.2e}",
-            _shown(self._pressure(point), ".2e"),
-            _shown(self.lowest, ".4f"),
+            shown(self._pressure(point), ".2e"),
+            shown(self._known.lowest, ".4f"),
             f"{self.trust.radius:.4f}",
-            _shown(self.trust.ratio, ".3f"),
+            shown(self.trust.ratio, ".3f"),
         )
-        widths = (width for _, width in _COLUMNS)
-        line = "".join(f"{e:>{w}}" for e, w in zip(entries, widths, strict=True))
-        self.logfile.write(line + "\n")
+        self.logfile.write(line(entries))
 
     def _pressure(self, point: Point) -> float | None:
         """Largest component of the stress (GPa)."""
@@ -289,11 +274,6 @@ class TrustRegionNewton(Optimizer):
             raise RuntimeError("the optimizer has not begun")
         return self._best
 
-    def _hessian_now(self) -> Floats:
-        if self.hessian is None:
-            raise RuntimeError("the optimizer has no Hessian yet")
-        return self.hessian
-
     def _basis_now(self) -> Floats:
         if self._basis is None:
             free = self.symmetry == "none"
@@ -311,7 +291,7 @@ class TrustRegionNewton(Optimizer):
         if self.hessian is None:
             coordinates = self.coordinates
             length = coordinates.length if coordinates.has_strain_rows else None
-            self.hessian = model_hessian(coordinates.atoms, length)
+            self._known.matrix = model_hessian(coordinates.atoms, length)
 
     def go_back(self) -> None:
         """Put the target at the lowest point."""
@@ -326,48 +306,69 @@ class TrustRegionNewton(Optimizer):
         if self.source != "finite-difference" or self._differences():
             return False
         if self._plan is None:
-            probes = plan_probes(self.actions, self.coordinates.strains)
-            self._plan = DifferencePlan(probes)
-        here = self._here().gradient
-        return self._due or self._plan.is_due(self._largest(here), self.n_evaluations)
+            cost = self._cost()
+            self._plan = DifferencePlan(CHEAP if self._soft_modes_do(cost) else cost)
+        return self._due or self._plan.is_due(self._here().largest_force, self.n_evaluations)
+
+    def _cost(self) -> int:
+        """Count the evaluations of the differences with the operations there are."""
+        return count_probes(plan_probes(self.actions, self.coordinates.strains))
+
+    def _soft_modes_do(self, cost: int) -> bool:
+        """Whether dear differences are made of soft modes only.
+
+        Without symmetry there is nothing that steps do not reach.
+        """
+        return self.actions.order == 1 and cost > CHEAP
 
     def _take_differences(self) -> None:
         """Replace the model by the Hessian of the potential here."""
         point, strains = self._here(), self.coordinates.strains
         probes = plan_probes(self.actions, strains)  # operations may have gone since
-        self.n_hessian_evaluations += count_probes(probes)
+        self._known.n_evaluations += count_probes(probes)
         hessian = finite_difference_hessian(
             lambda rows: self._evaluate(rows).gradient,
             point.rows,
             point.gradient,
             self.actions,
             strains,
-            HESSIAN_STEP,
+            self._difference(),
             probes,
         )
-        self._point, self._measured_at, self._believed = point, point.rows, True
-        self._know(hessian if np.isfinite(hessian).all() else self._hessian_now())
+        self._point = point
+        finite = bool(np.isfinite(hessian).all())
+        self._known.take(hessian if finite else self._known.now(), point.rows)
 
     def _wants_new_modes(self) -> bool:
         """Whether a mode was followed, to where the others are to be followed or not."""
-        if self._believed or self.symmetry != "follow" or self.actions.order == 1:
+        if self._known.believed or self.symmetry != "follow" or self.actions.order == 1:
             return False
-        return self._largest(self._here().gradient) < FOLLOW_BELOW
+        return self._here().largest_force < FOLLOW_BELOW
 
     def _measure_soft_modes(self) -> None:
         """Put the soft modes here into the Hessian; all modes where that takes as many."""
         point, self._check_due = self._here(), False
-        known = MeasuredHessian(self._hessian_now(), self._full, self.actions)
-        most = count_probes(plan_probes(self.actions, self.coordinates.strains))
+        step = self._difference()
+        known = MeasuredHessian(self._known.now(), self._full, self.actions)
+        most = -(-self._cost() // 2)  # beyond, all modes are had for little more
         enough = measure_soft_modes(
-            known, lambda pattern: self._product(point, pattern, HESSIAN_STEP), most
+            known, lambda pattern: self._product(point, pattern, step), most
         )
-        self.n_hessian_evaluations += known.n_products
-        if not enough:
+        self._known.n_evaluations += known.n_products
+        self._point = point
+        if enough:
+            self._known.take(known.hessian(), point.rows)
+        else:
             self._take_differences()
-            return
-        self._point, self._measured_at, self._believed = point, point.rows, True
-        self._know(known.hessian())
+
+    def _difference(self) -> float:
+        """Step of the differences, by the precision of the forces (A)."""
+        return SINGLE_STEP if self._is_single() else HESSIAN_STEP
+
+    def _is_single(self) -> bool:
+        """Whether the forces are in single precision."""
+        forces = getattr(self.coordinates.atoms.calc, "results", {}).get("forces")
+        return forces is not None and are_single_precision(np.asarray(forces))
 
     def _product(self, point: Point, pattern: Floats, step: float) -> Floats:
         """Product of the Hessian at a point with a pattern, by one evaluation."""
@@ -383,10 +384,8 @@ class TrustRegionNewton(Optimizer):
         best = self._here()
         if point is best or not np.isfinite(point.energy):
             return
-        step = (point.rows - best.rows).ravel()
-        change = (point.gradient - best.gradient).ravel()
-        self.hessian = update_hessian(self._hessian_now(), step, change)
-        length = float(np.linalg.norm(step.reshape(-1, 3), axis=1).max())
+        self._known.learn(best, point)
+        length = largest(point.rows - best.rows)
         actual = point.energy - best.energy
         if abs(self.trust.predicted) < _ROUNDING * abs(best.energy):
             middle = (point.gradient + best.gradient) / 2
@@ -398,24 +397,10 @@ class TrustRegionNewton(Optimizer):
         """Whether the Hessian outside the steps made is a guess."""
         return self.source != "given" and not self.n_hessian_evaluations
 
-    def _look_at_modes(self) -> NegativeMode | None:
-        """Lowest modes of all; steps within the symmetry leave those outside as they are."""
-        if not self._modes_known:
-            self.lowest, self._negative = lowest_modes(self._hessian_now(), self._full)
-            self._modes_known = True
-        return self._negative
-
     def _mode_to_follow(self, force: float) -> NegativeMode | None:
         if self.symmetry != "follow" or self._is_model() or force > FOLLOW_BELOW:
             return None
-        if not self._believed:
-            return None
-        if self._negative is not None:
-            self._modes_known = False  # steps may have changed it, if it is symmetric
-        return self._look_at_modes()
-
-    def _largest(self, gradient: Floats) -> float:
-        return float(np.linalg.norm(gradient, axis=1).max())
+        return self._known.lowest_modes() if self._known.believed else None
 
     def _follow(self, mode: NegativeMode) -> None:
         """Go along a mode to the lowest energy, and learn from the points on the way."""
@@ -428,20 +413,18 @@ class TrustRegionNewton(Optimizer):
             points.append(self._evaluate(start.rows + displacement))
             return points[-1].energy
 
-        # the Hessian may be from another geometry: far from the minimum its modes are others
-        pattern = mode.vectors[0] / np.linalg.norm(mode.vectors[0], axis=1).max()
-        product = self._product(start, pattern, CHECK_STEP)
-        measured = float(np.sum(product * pattern) / np.sum(pattern**2))
+        measured = self._curvature(mode)
         if measured > -NEGATIVE:
             self.followed.append(false_negative(mode, self.actions.order))
-            self._believed = self.modes_are_measured
-            self._stiffen(mode, measured)
+            self._known.believed = self._known.is_of(start)
+            self._known.stiffen(mode, measured)
             return
         confirmed = NegativeMode(measured, mode.vectors)
-        followed, displacement, left = follow_mode(confirmed, self.actions, energy)
+        least = SINGLE_ROUNDING * abs(start.energy) if self._is_single() else LEAST_GAIN
+        followed, displacement, left = follow_mode(confirmed, self.actions, energy, least)
         self.followed.append(followed)
         if followed.amplitude == 0:
-            self._stiffen(mode, -measured)
+            self._known.stiffen(mode, -measured)
             return
         rows = start.rows + displacement
         self.actions, self._basis = left, None
@@ -449,43 +432,32 @@ class TrustRegionNewton(Optimizer):
         near = [start, *points]
         near.sort(key=lambda point: -float(np.linalg.norm(point.rows - rows)))
         for before, after in pairwise(near):
-            self.hessian = update_hessian(
-                self._hessian_now(),
-                (after.rows - before.rows).ravel(),
-                (after.gradient - before.gradient).ravel(),
-            )
+            self._known.learn(before, after)
+        self._known.believed = False  # the other modes may be others here
+        self._known.lowest_modes(anew=True)
         self.trust = TrustRadius()
-        self._believed = False  # the other modes may be others here
         self._point = self._best
-        self._modes_known = False
-        self._look_at_modes()
 
-    def _stiffen(self, mode: NegativeMode, curvature: float) -> None:
-        """Give modes that lead nowhere a positive curvature."""
-        flat = mode.vectors.reshape(len(mode.vectors), -1)
-        rise = max(curvature, 2 * NEGATIVE) - mode.curvature
-        self._know(self._hessian_now() + rise * flat.T @ flat)
+    def _curvature(self, mode: NegativeMode) -> float:
+        """Curvature of a mode here (eV/A^2).
 
-    def _know(self, hessian: Floats) -> None:
-        """Take a Hessian as that of all modes."""
-        self.hessian = hessian
-        self._modes_known = False
-        self._look_at_modes()
+        By one evaluation, unless the Hessian is of here and in double precision: far from
+        the minimum its modes are not those of the minimum.
+        """
+        here = self._here()
+        if self._known.is_of(here) and not self._is_single():
+            return mode.curvature
+        pattern = mode.vectors[0] / largest(mode.vectors[0])
+        product = self._product(here, pattern, CHECK_STEP)
+        return float(np.sum(product * pattern) / np.sum(pattern**2))
 
-    def _settled(self) -> bool:
-        """Whether the symmetric part of the gradient is below the threshold."""
-        basis = self._basis_now()
-        symmetric = basis @ (basis.T @ self._here().gradient.ravel())
-        return self._largest(symmetric.reshape(-1, 3)) >= 0.5 * (self.fmax or 0.0)
-
-    def _stuck(self) -> bool:
-        return self._largest(self._here().gradient) >= (self.fmax or 0.0)
+    def _is_stuck(self) -> bool:
+        """Whether only what steps within the symmetry do not reach is above the threshold."""
+        here, basis, fmax = self._here(), self._basis_now(), self.fmax or 0.0
+        symmetric = basis @ (basis.T @ here.gradient.ravel())
+        return here.largest_force >= fmax and largest(symmetric.reshape(-1, 3)) < fmax / 2
 
     def _drop_symmetry(self) -> None:
         """Go on without the operations that the potential does not have."""
         self.actions = self.actions.leaving(self._here().gradient, self._noise())
         self._basis = None
-
-
-def _shown(value: float | None, form: str) -> str:
-    return "" if value is None else f"{value:{form}}"

@@ -32,11 +32,8 @@ Floats = NDArray[np.float64]
 #: Curvatures of the known Hessian count as at least this (eV/A^2).
 SOFTEST = 0.02
 
-#: Products from a random start without which nothing is concluded.
-FEWEST = 3
-
 #: Relative curvatures are known to this: smaller ones may be zero.
-ACCURACY = 0.05
+ACCURACY = 5e-3
 
 #: Images of a direction that are dependent to this are left out.
 _INDEPENDENT = 0.1
@@ -165,19 +162,23 @@ def measure_soft_modes(
         Whether that was enough: a mode was found to be negative, or none is.
     """
     random = np.random.default_rng(11)
+    fewest = 1 + np.log(max(known.size / known.actions.order, 1))
     direction = known.random(random)
     while known.size:
         if known.n_products >= most:
             return False
         direction /= np.linalg.norm(direction, axis=1).max()
-        known.put(direction, product(direction))
+        found = product(direction)
+        if not np.isfinite(found).all():
+            return False
+        known.put(direction, found)
         curvatures, errors, residuals = known.lowest()
         if (curvatures + errors < 0).any():
             return True
-        open_ones = (curvatures - errors < ACCURACY) & (errors > ACCURACY)
+        open_ones = (curvatures < 2 * errors) & (errors > ACCURACY)
         if not open_ones.any():
             # the norm of all errors, from their share in a random direction
-            if np.sqrt(known.size) * errors.max() < 0.5 or known.n_products >= FEWEST:
+            if np.sqrt(known.size) * errors.max() < 0.5 or known.n_products >= fewest:
                 return True
             open_ones[:] = True
         weights = random.normal(size=open_ones.sum())

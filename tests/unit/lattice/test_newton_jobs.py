@@ -84,7 +84,8 @@ def test_mof5_leaves_the_saddle_point_of_chgnet():
     """Fm-3m is a saddle point of CHGNet; the structure below it, 0.07 eV lower, has 24.
 
     The numbers are those that were measured with scratch scripts before (0.0711 eV a cell,
-    33 evaluations against more than 1093 of L-BFGS from a rattled start).
+    more than 1093 evaluations of L-BFGS from a rattled start). About half of the evaluations
+    prove that the end is no saddle point.
     """
     from importlib.resources import files
 
@@ -102,4 +103,4 @@ def test_mof5_leaves_the_saddle_point_of_chgnet():
     assert record.operations_after == 24
     assert record.lowest_curvature is not None
     assert record.lowest_curvature > -5e-3
-    assert left.n_force_evaluations < 60
+    assert left.n_force_evaluations < 110
