@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from mofonon.errors import RelaxationNotConverged
 from mofonon.lattice.following import NegativeMode, directions
-from mofonon.lattice.hessian import DifferencePlan, plan_probes
+from mofonon.lattice.hessian import DifferencePlan
 from mofonon.lattice.newton import TrustRegionNewton
 from mofonon.lattice.relax import relax
 from mofonon.lattice.second_order import choose_optimizer
-from mofonon.lattice.symmetry_actions import SymmetryActions, find_actions
+from mofonon.lattice.symmetry_actions import find_actions
 from mofonon.lattice.trust_region import rational_shift, trust_region_step, update_hessian
 from mofonon.potentials import EvaluationLog, LoggedCalculator
 

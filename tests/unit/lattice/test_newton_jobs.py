@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.filters import FrechetCellFilter
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 from pymatgen.io.ase import AseAtomsAdaptor
@@ -11,10 +12,13 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from mofonon.lattice import BulkModulusMaker, BulkModulusSettings, RelaxMaker, RelaxSettings
 from mofonon.lattice.bulk_modulus_schemas import BulkModulusDoc
 from mofonon.lattice.carried_hessian import CarriedHessian
+from mofonon.lattice.joint_coordinates import JointCoordinates
 from mofonon.lattice.relax import relax
 from mofonon.lattice.schemas import RelaxDoc
+from mofonon.lattice.symmetry_actions import SymmetryActions
 from mofonon.potentials import PotentialSpec, make_calculator
 from mofonon.structures import read_structure, to_primitive
+from support.reference import reference_folder
 
 EMT_SPEC = PotentialSpec.from_name("ase.calculators.emt:EMT")
 
@@ -104,3 +108,38 @@ def test_mof5_leaves_the_saddle_point_of_chgnet():
     assert record.lowest_curvature is not None
     assert record.lowest_curvature > -5e-3
     assert left.n_force_evaluations < 110
+
+
+@pytest.mark.slow
+def test_no_relaxation_of_a_mof_ends_at_a_saddle_point():
+    """The whole Hessian by central differences; newton once ended at -0.18 eV/A^2 here.
+
+    The structure is of low symmetry at its minimum, that of the CIF is P4/mmm.
+    """
+    path = reference_folder() / "curated-127" / "qmof-3b672a9.cif"
+    structure = to_primitive(read_structure(path), 1e-5)
+    atoms = AseAtomsAdaptor.get_atoms(structure, msonable=False)
+    calculator = make_calculator(PotentialSpec.from_name("demo"))
+    result = relax(atoms, calculator, 1e-6, method="newton")
+    record = result.second_order
+    assert record is not None
+    assert record.lowest_curvature is not None
+    system = result.atoms.copy()
+    system.calc = calculator
+    target = FrechetCellFilter(system)
+    coordinates = JointCoordinates.of(target)
+    origin = coordinates.rows(target.get_positions())
+
+    def gradient(rows):
+        target.set_positions(coordinates.x(rows).reshape(-1, 3))
+        return coordinates.gradient(-target.get_forces()).ravel()
+
+    basis = coordinates.basis(SymmetryActions.trivial(len(system)))
+    columns = [
+        (gradient(origin + move) - gradient(origin - move)) / 2e-3
+        for move in 1e-3 * basis.T.reshape(-1, *origin.shape)
+    ]
+    hessian = basis.T @ np.array(columns).T
+    lowest = np.linalg.eigvalsh((hessian + hessian.T) / 2)[0]
+    assert lowest > 0
+    assert record.lowest_curvature > 0
