@@ -149,6 +149,7 @@ def _second_order_summary(result: RelaxResult) -> SecondOrderSummary | None:
         stalled_after=record.stalled_after,
         n_hessian_evaluations=record.n_hessian_evaluations,
         lowest_curvature=record.lowest_curvature,
+        modes_measured_at_end=record.modes_measured_at_end,
         followed=[FollowedModeEntry(**vars(mode)) for mode in record.followed],
     )
 

@@ -169,6 +169,11 @@ class TrustRegionNewton(Optimizer):
         self._known.lowest_modes(anew=True)
         return self._known.lowest
 
+    @property
+    def modes_are_measured(self) -> bool:
+        """Whether the soft modes of all were measured at the lowest point."""
+        return self._best is not None and self._known.is_of(self._best)
+
     def step(self) -> None:
         """Take a step, or follow a mode of negative curvature and then take one."""
         point = self._look()

@@ -94,8 +94,13 @@ class SecondOrderSummary(BaseModel):
     lowest_curvature: float | None = Field(
         None,
         description="Lowest eigenvalue of the Hessian of all modes but translations (eV/A^2); "
-        "None where only a model of it is known. Outside the symmetry it is that of the "
-        "geometry where the differences were made.",
+        "None where only a model of it is known. Its sign is that of the lowest mode where the "
+        "modes were measured at the end, its value no more than an estimate.",
+    )
+    modes_measured_at_end: bool = Field(
+        False,
+        description="Whether the soft modes were measured where the relaxation ended; "
+        "otherwise the lowest curvature is of the Hessian that it began with, updated.",
     )
     followed: list[FollowedModeEntry] = Field(
         description="Modes of negative curvature that were followed or found false."

@@ -127,6 +127,8 @@ class SecondOrderRecord:
     lowest_curvature : float or None
         Lowest eigenvalue of the Hessian of all modes, translations left out (eV/A^2); None
         where only a model of it is known.
+    modes_measured_at_end : bool
+        Whether that was measured where the relaxation ended.
     operations_after : int
         Operations that are left.
     followed : list of FollowedMode
@@ -141,6 +143,7 @@ class SecondOrderRecord:
     hessian_source: str
     n_hessian_evaluations: int
     lowest_curvature: float | None
+    modes_measured_at_end: bool
     operations_after: int
     followed: list[FollowedMode]
     hessian: CarriedHessian | None = field(repr=False)
@@ -308,6 +311,7 @@ def _record(
         hessian_source=source,
         n_hessian_evaluations=optimizer.n_hessian_evaluations,
         lowest_curvature=None if source == "model" else optimizer.lowest_curvature(),
+        modes_measured_at_end=optimizer.modes_are_measured,
         operations_after=optimizer.actions.order,
         followed=optimizer.followed,
         hessian=carried,

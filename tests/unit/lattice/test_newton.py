@@ -210,9 +210,11 @@ def test_a_mode_that_turns_negative_on_the_way_is_followed():
     assert sum(mode.gain < 0 for mode in record.followed) == 1
     assert record.lowest_curvature is not None
     assert record.lowest_curvature > 0
+    assert record.modes_measured_at_end
     kept = relax(atoms, Bending(), 1e-7, cell="fixed", method="newton", symmetry="keep")
     assert np.isclose(kept.energy, 0, atol=1e-12)
     assert kept.second_order is not None
+    assert not kept.second_order.modes_measured_at_end
 
 
 def test_symmetry_is_kept_when_asked():
