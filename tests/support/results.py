@@ -61,7 +61,8 @@ def makers() -> dict:
                 phonons=_PHONONS.model_copy(
                     update={"supercell": ((1, 0, 0), (0, 1, 0), (0, 0, 1))}
                 ),
-                relax=RelaxSettings(fmax=1e-4),
+                # so that there is a saddle point for the strategies to leave
+                relax=RelaxSettings(fmax=1e-4, symmetry="keep"),
             ),
             cubic,
         ),
