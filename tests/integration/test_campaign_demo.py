@@ -294,7 +294,7 @@ def _documents(ids: dict[str, str]) -> dict[str, Any]:
 
 
 def differences(one: Any, other: Any, place: str) -> Iterator[str]:
-    """Places where two documents differ: numbers by more than a tolerance, anything else at all."""
+    """Where two documents differ: numbers by more than a tolerance, others at all."""
     one, other = _decoded(one), _decoded(other)
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted({*one, *other} - _CIRCUMSTANCES):
