@@ -180,9 +180,10 @@ class TrustRegionNewton(Optimizer):
         if self._best is None:
             self._begin(point)
         self._learn(point)
-        if self._wants_differences() and not self._soft_modes_do(self._cost()):
+        due = self._wants_differences()
+        if due and not self._soft_modes_do(self._cost()):
             self._take_differences()
-        elif self._wants_differences() or self._check_due or self._wants_new_modes():
+        elif due or self._check_due or self._wants_new_modes():
             self._measure_soft_modes()
         step = self._next_step()
         if largest(step) < UNMOVED / 10 and self._needs_check():

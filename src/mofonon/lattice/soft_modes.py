@@ -25,6 +25,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from mofonon.lattice.known_hessian import largest
 from mofonon.lattice.symmetry_actions import SymmetryActions
 
 Floats = NDArray[np.float64]
@@ -167,7 +168,7 @@ def measure_soft_modes(
     while known.size:
         if known.n_products >= most:
             return False
-        direction /= np.linalg.norm(direction, axis=1).max()
+        direction /= largest(direction)
         found = product(direction)
         if not np.isfinite(found).all():
             return False

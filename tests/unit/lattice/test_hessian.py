@@ -14,6 +14,7 @@ from mofonon.lattice.hessian import count_probes, finite_difference_hessian, pla
 from mofonon.lattice.joint_coordinates import JointCoordinates
 from mofonon.lattice.model_hessian import model_hessian
 from mofonon.lattice.symmetry_actions import SymmetryActions, find_actions
+from support.hessians import central_hessian, gradient_of
 
 
 def _zincblende():
@@ -43,14 +44,6 @@ def _general():
     return atoms
 
 
-def _gradient(target, coordinates):
-    def gradient(rows):
-        target.__ase_optimizable__().set_x(coordinates.x(rows))
-        return coordinates.gradient(target.__ase_optimizable__().get_gradient())
-
-    return gradient
-
-
 def _hessian(atoms, calculator, actions=None, step=1e-4, **of_filter):
     atoms = atoms.copy()
     atoms.calc = calculator
@@ -58,7 +51,7 @@ def _hessian(atoms, calculator, actions=None, step=1e-4, **of_filter):
     coordinates = JointCoordinates.of(target)
     actions = find_actions(atoms) if actions is None else actions
     origin = coordinates.rows(target.__ase_optimizable__().get_x())
-    gradient = _gradient(target, coordinates)
+    gradient = gradient_of(target, coordinates)
     return (
         finite_difference_hessian(
             gradient, origin, gradient(origin), actions, coordinates.strains, step
@@ -68,35 +61,12 @@ def _hessian(atoms, calculator, actions=None, step=1e-4, **of_filter):
     )
 
 
-def _central(atoms, calculator, step=1e-4, **of_filter):
-    """All columns by central differences, nothing known of symmetry."""
-    atoms = atoms.copy()
-    atoms.calc = calculator
-    target = FrechetCellFilter(atoms, **of_filter)
-    coordinates = JointCoordinates.of(target)
-    origin = coordinates.rows(target.__ase_optimizable__().get_x())
-    gradient = _gradient(target, coordinates)
-    hessian = np.zeros((origin.size, origin.size))
-    vectors = list(np.eye(origin.size)[: 3 * len(atoms)])
-    strains = coordinates.strains.reshape(-1, 9)
-    for vector in vectors:
-        rows = step * vector.reshape(-1, 3)
-        change = (gradient(origin + rows) - gradient(origin - rows)).ravel() / (2 * step)
-        hessian += np.outer(change, vector)
-    for strain in strains:
-        vector = np.concatenate([np.zeros(3 * len(atoms)), strain])
-        rows = step * vector.reshape(-1, 3)
-        change = (gradient(origin + rows) - gradient(origin - rows)).ravel() / (2 * step)
-        hessian += np.outer(change, vector)
-    return (hessian + hessian.T) / 2
-
-
 @pytest.mark.parametrize("freedom", [{}, {"constant_volume": True}])
 @pytest.mark.parametrize("make", [_zincblende, _hexagonal, _wurtzite_like, _general])
 def test_few_differences_give_the_hessian_of_all(make, freedom):
     atoms = make()
     expanded, actions, _ = _hessian(atoms, EMT(), step=1e-5, **freedom)
-    dense = _central(atoms, EMT(), **freedom)
+    dense = central_hessian(atoms, EMT(), **freedom)
     assert np.allclose(expanded, dense, atol=2e-3 * np.abs(dense).max())
     unexpanded, _, _ = _hessian(
         atoms, EMT(), SymmetryActions.trivial(len(atoms)), step=1e-5, **freedom

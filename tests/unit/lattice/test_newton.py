@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from mofonon.errors import RelaxationNotConverged
 from mofonon.lattice.following import NegativeMode, directions
-from mofonon.lattice.hessian import DifferencePlan
+from mofonon.lattice.hessian import DifferencePlan, count_probes, plan_probes
 from mofonon.lattice.newton import TrustRegionNewton
 from mofonon.lattice.relax import relax
 from mofonon.lattice.second_order import choose_optimizer
-from mofonon.lattice.symmetry_actions import find_actions
+from mofonon.lattice.symmetry_actions import SymmetryActions, find_actions
 from mofonon.lattice.trust_region import rational_shift, trust_region_step, update_hessian
 from mofonon.potentials import EvaluationLog, LoggedCalculator
 
@@ -303,7 +303,9 @@ def test_no_symmetry_starts_from_a_model(repetitions, fmax, source):
 
 
 def test_differences_are_due_when_the_model_has_had_as_much():
-    plan = DifferencePlan(60)
+    cost = count_probes(plan_probes(SymmetryActions.trivial(20), np.zeros((0, 3, 3))))
+    assert cost == 60
+    plan = DifferencePlan(cost)
     assert not plan.is_due(1.0, 40)  # far from the minimum, and dear
     assert not plan.is_due(0.01, 50)
     assert not plan.is_due(0.01, 64)

@@ -18,6 +18,7 @@ from mofonon.lattice.schemas import RelaxDoc
 from mofonon.lattice.symmetry_actions import SymmetryActions
 from mofonon.potentials import PotentialSpec, make_calculator
 from mofonon.structures import read_structure, to_primitive
+from support.hessians import central_hessian
 from support.reference import reference_folder
 
 EMT_SPEC = PotentialSpec.from_name("ase.calculators.emt:EMT")
@@ -124,22 +125,9 @@ def test_no_relaxation_of_a_mof_ends_at_a_saddle_point():
     record = result.second_order
     assert record is not None
     assert record.lowest_curvature is not None
-    system = result.atoms.copy()
-    system.calc = calculator
-    target = FrechetCellFilter(system)
-    coordinates = JointCoordinates.of(target)
-    origin = coordinates.rows(target.get_positions())
-
-    def gradient(rows):
-        target.set_positions(coordinates.x(rows).reshape(-1, 3))
-        return coordinates.gradient(-target.get_forces()).ravel()
-
-    basis = coordinates.basis(SymmetryActions.trivial(len(system)))
-    columns = [
-        (gradient(origin + move) - gradient(origin - move)) / 2e-3
-        for move in 1e-3 * basis.T.reshape(-1, *origin.shape)
-    ]
-    hessian = basis.T @ np.array(columns).T
-    lowest = np.linalg.eigvalsh((hessian + hessian.T) / 2)[0]
+    coordinates = JointCoordinates.of(FrechetCellFilter(result.atoms))
+    basis = coordinates.basis(SymmetryActions.trivial(len(atoms)))
+    hessian = central_hessian(result.atoms, calculator, step=1e-3)
+    lowest = np.linalg.eigvalsh(basis.T @ hessian @ basis)[0]
     assert lowest > 0
     assert record.lowest_curvature > 0
