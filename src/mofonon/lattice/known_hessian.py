@@ -25,6 +25,11 @@ class Point:
     gradient: Floats
 
     @property
+    def is_finite(self) -> bool:
+        """Whether energy and gradient are numbers."""
+        return bool(np.isfinite(self.energy) and np.isfinite(self.gradient).all())
+
+    @property
     def largest_force(self) -> float:
         """Largest norm of a row of the gradient (eV/A)."""
         return largest(self.gradient)

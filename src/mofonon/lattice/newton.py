@@ -25,6 +25,7 @@ from ase import units
 from ase.optimize.optimize import Optimizer
 from numpy.typing import NDArray
 
+from mofonon.errors import RelaxationNotConverged
 from mofonon.lattice.following import (
     LEAST_GAIN,
     NEGATIVE,
@@ -63,6 +64,12 @@ HessianSource = Literal["finite-difference", "model"]
 #: Displacements and strains of the finite differences, and those of forces in single
 #: precision (A). One-sided differences of 1e-3 A are wrong by 0.02 eV/A^2 in soft modes.
 HESSIAN_STEP, SINGLE_STEP = 1e-4, 1e-3
+
+#: What to do where a potential gives no numbers.
+BREAKS_DOWN = (
+    "the potential breaks down here: look for atoms too close or elements that it was not "
+    "trained on, or use another potential"
+)
 
 #: Largest displacement of an atom by which a negative curvature is checked (A).
 CHECK_STEP = 0.01
@@ -342,8 +349,13 @@ class TrustRegionNewton(Optimizer):
             probes,
         )
         self._point = point
-        finite = bool(np.isfinite(hessian).all())
-        self._known.take(hessian if finite else self._known.now(), point.rows)
+        if not np.isfinite(hessian).all():
+            raise RelaxationNotConverged(
+                f"forces {self._difference():.0e} A from the structure are not finite, where "
+                f"its own are {point.largest_force:.1e} eV/A",
+                BREAKS_DOWN,
+            )
+        self._known.take(hessian, point.rows)
 
     def _wants_new_modes(self) -> bool:
         """Whether a mode was followed, to where the others are to be followed or not."""
@@ -388,7 +400,7 @@ class TrustRegionNewton(Optimizer):
     def _learn(self, point: Point) -> None:
         """Update Hessian and trust radius from a new point; go on from the lower one."""
         best = self._here()
-        if point is best or not np.isfinite(point.energy):
+        if point is best or not point.is_finite:
             return
         self._known.learn(best, point)
         length = largest(point.rows - best.rows)

@@ -17,7 +17,7 @@ from pymatgen.core import Structure
 
 from mofonon import progress
 from mofonon.arrays import EncodedArray
-from mofonon.errors import RelaxationNotConverged, SettingsError
+from mofonon.errors import QuasiHarmonicError, RelaxationNotConverged, SettingsError
 from mofonon.lattice.jobs import (
     RelaxMaker,
     evaluation_log_path,
@@ -33,13 +33,7 @@ from mofonon.lattice.qha_schemas import (
     VolumePoint,
 )
 from mofonon.lattice.qha_volumes import Volume, fit_volumes, strains_to_add, used_volumes
-from mofonon.lattice.schemas import (
-    CellParameters,
-    PhononDoc,
-    RelaxDoc,
-    RelaxSummary,
-    ThermalSummary,
-)
+from mofonon.lattice.schemas import CellParameters, PhononDoc, RelaxDoc
 from mofonon.lattice.second_order import warm_start
 from mofonon.lattice.settings import PhononSettings
 from mofonon.potentials import EvaluationLog, PotentialSpec, describe_potential
@@ -137,8 +131,9 @@ def fit_quasi_harmonic(
         When too few volumes have no imaginary modes, or there is no minimum.
     """
     start = time.perf_counter()
-    failed = [read_failed_volume(fields) for fields in volumes if not fields["thermal"]]
-    found = [read_volume(fields, settings) for fields in volumes if fields["thermal"]]
+    read = [read_volume(entry, settings) for entry in volumes]
+    failed = [each for each in read if isinstance(each, ExcludedVolume)]
+    found = [each for each in read if isinstance(each, Volume)]
     result = fit_volumes(used_volumes(found, settings, failed), settings)
     if n_extensions < settings.max_extensions:
         points = [volume.point for volume in found]
@@ -215,53 +210,50 @@ def volume_jobs(
 
 
 def refer_to_volume(output: OutputReference, linear_strain: float) -> dict[str, Any]:
-    """Refer to what the fits need of a volume; force constants are not among it."""
+    """Refer to the document of a volume, as one: jobflow asks the store for each reference."""
     return {
         "linear_strain": linear_strain,
         "document_id": output.uuid,
-        "cell": output.cell,
-        "space_group": output.space_group,
-        "relaxation": output.relaxation,
-        "thermal": output.thermal,
-        "min_frequency": output.min_frequency,
-        "n_imaginary_modes": output.n_imaginary_modes,
-        "qpoints": output.arrays.qpoints,
-        "weights": output.arrays.qpoint_weights,
-        "frequencies": output.arrays.frequencies,
-        "n_force_evaluations": output.n_force_evaluations,
-        "seconds": output.seconds,
-        "warnings": output.warnings,
+        "document": output,
     }
 
 
-def read_volume(fields: dict[str, Any], settings: QhaSettings) -> Volume:
-    """Read the same, after jobflow has put values in the place of references."""
-    relaxation = RelaxSummary.model_validate(fields["relaxation"])
-    imaginary = bool(fields["n_imaginary_modes"])
+def read_volume(entry: dict[str, Any], settings: QhaSettings) -> Volume | ExcludedVolume:
+    """Read the same, after jobflow has put the document in the place of the reference."""
+    doc: PhononDoc | FailedVolumeDoc = entry["document"]
+    if isinstance(doc, FailedVolumeDoc):
+        return ExcludedVolume(
+            linear_strain=entry["linear_strain"],
+            volume=doc.cell.volume,
+            reason=f"not relaxed: {doc.warnings[0]}",
+            n_force_evaluations=doc.n_force_evaluations,
+        )
+    relaxation = doc.relaxation
+    if relaxation is None:
+        raise QuasiHarmonicError(
+            f"the phonons {entry['document_id']} are of a structure that was not relaxed",
+            "make the volumes by compute_volume, which relaxes each",
+        )
     point = VolumePoint(
-        **{name: fields[name] for name in VolumePoint.model_fields if name in fields},
+        linear_strain=entry["linear_strain"],
+        document_id=entry["document_id"],
+        cell=doc.cell,
+        space_group=doc.space_group,
         energy=relaxation.energy,
+        min_frequency=doc.min_frequency,
+        n_imaginary_modes=doc.n_imaginary_modes,
+        used=settings.allow_imaginary or not doc.n_imaginary_modes,
+        n_force_evaluations=doc.n_force_evaluations,
         n_relax_evaluations=relaxation.n_force_evaluations,
-        used=settings.allow_imaginary or not imaginary,
+        seconds=doc.seconds,
     )
     return Volume(
         point=point,
-        thermal=ThermalSummary.model_validate(fields["thermal"]),
-        qpoints=fields["qpoints"].decode(),
-        weights=fields["weights"].decode(),
-        frequencies=fields["frequencies"].decode(),
-        warnings=fields["warnings"],
-    )
-
-
-def read_failed_volume(fields: dict[str, Any]) -> ExcludedVolume:
-    """Read a volume whose relaxation did not converge."""
-    cell = CellParameters.model_validate(fields["cell"])
-    return ExcludedVolume(
-        linear_strain=fields["linear_strain"],
-        volume=cell.volume,
-        reason=f"not relaxed: {fields['warnings'][0]}",
-        n_force_evaluations=fields["n_force_evaluations"],
+        thermal=doc.thermal,
+        qpoints=doc.arrays.qpoints.decode(),
+        weights=doc.arrays.qpoint_weights.decode(),
+        frequencies=doc.arrays.frequencies.decode(),
+        warnings=doc.warnings,
     )
 
 

@@ -168,31 +168,14 @@ class ExcludedVolume(BaseModel):
     )
 
 
-class NoArrays(BaseModel):
-    """In the place of the arrays of a PhononDoc."""
-
-    qpoints: None = None
-    qpoint_weights: None = None
-    frequencies: None = None
-
-
 class FailedVolumeDoc(BaseModel):
-    """In the place of a PhononDoc: a volume whose relaxation did not converge.
-
-    It has those fields of a PhononDoc that the fits refer to.
-    """
+    """In the place of a PhononDoc: a volume whose relaxation did not converge."""
 
     state: str = Field("failed", description="failed.")
     cell: CellParameters = Field(description="Lattice parameters before relaxation.")
     n_force_evaluations: int = Field(description="Force evaluations spent.")
     seconds: dict[str, float] = Field(description="Wall time (s): total.")
     potential: PotentialDescription = Field(description="The potential.")
-    space_group: None = None
-    relaxation: None = None
-    thermal: None = None
-    min_frequency: None = None
-    n_imaginary_modes: None = None
-    arrays: NoArrays = Field(default_factory=NoArrays, description="None.")
     warnings: list[str] = Field(description="Message of the error.")
     completed_at: str = Field(default_factory=utc_now, description="UTC time of completion.")
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mofonon import progress
 from mofonon.errors import PotentialError, RelaxationNotConverged, SettingsError
+from mofonon.lattice.newton import BREAKS_DOWN
 from mofonon.lattice.second_order import (
     SecondOrderRecord,
     WarmStart,
@@ -188,12 +189,7 @@ def relax(
         converged = _MINIMIZERS[optimizer](_target(system, settings), fmax, max_steps, follow)
     n_evaluations = calculator.n_evaluations - before
     if not converged:
-        raise RelaxationNotConverged(
-            f"{atoms.get_chemical_formula()}: fmax is {history[-1][1]:.2e} eV/A after "
-            f"{n_evaluations} force evaluations, above {fmax:.0e}",
-            "allow more steps, start from a better structure, or raise --fmax; what was "
-            "computed is kept, and a second run goes on from it",
-        )
+        raise _not_converged(atoms, history[-1][1], n_evaluations, fmax)
     return RelaxResult(
         atoms=_bare(system),
         converged=True,
@@ -206,6 +202,24 @@ def relax(
         history=np.array(history),
         method=optimizer,
         second_order=record,
+    )
+
+
+def _not_converged(
+    atoms: Atoms, residual: float, n_evaluations: int, fmax: float
+) -> RelaxationNotConverged:
+    """Say where a relaxation ended, and what to do."""
+    formula = atoms.get_chemical_formula()
+    if not np.isfinite(residual):
+        return RelaxationNotConverged(
+            f"{formula}: forces are not finite after {n_evaluations} force evaluations",
+            BREAKS_DOWN,
+        )
+    return RelaxationNotConverged(
+        f"{formula}: fmax is {residual:.2e} eV/A after {n_evaluations} force evaluations, "
+        f"above {fmax:.0e}",
+        "allow more steps, start from a better structure, or raise --fmax; what was "
+        "computed is kept, and a second run goes on from it",
     )
 
 

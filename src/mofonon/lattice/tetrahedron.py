@@ -67,10 +67,17 @@ def distinct_tetrahedra(grid: BZGrid, irreducible_of: Integers) -> Tetrahedra:
     addresses = grid.addresses[grid.grg2bzg]
     corners = (addresses[:, None, None, :] + around[None]).reshape(-1, 3)
     points = get_grid_point_from_address(corners, grid.D_diag).reshape(-1, 4)
-    vertices, counts = np.unique(
-        np.sort(irreducible_of[points], axis=1), axis=0, return_counts=True
-    )
+    vertices, counts = _distinct_rows(np.sort(irreducible_of[points], axis=1))
     return Tetrahedra(vertices.astype(np.int64), counts / counts.sum())
+
+
+def _distinct_rows(rows: Integers) -> tuple[Integers, Integers]:
+    """Distinct rows and how often each occurs: ``np.unique`` of an axis, which is slow."""
+    ordered = rows[np.lexsort(rows.T[::-1])]
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    begins = np.flatnonzero(first)
+    return ordered[begins], np.diff(begins, append=len(ordered))
 
 
 def tetrahedron_dos(

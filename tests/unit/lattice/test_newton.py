@@ -350,6 +350,24 @@ def test_energies_that_are_not_finite_end_it():
             relax(_alloy(), Breaks(), 1e-6, method=method, symmetry="none")
 
 
+@pytest.mark.parametrize("rattled", [False, True])
+def test_forces_that_are_not_finite_nearby_end_it_and_say_so(rattled):
+    """In differences they passed for measured modes, in steps they went into the Hessian."""
+
+    class BreaksNearby(EMT):
+        """Without numbers where forces are small: at differences of a symmetric alloy."""
+
+        def calculate(self, *arguments, **keywords):
+            super().calculate(*arguments, **keywords)
+            if 1e-6 < np.abs(self.results["forces"]).max() < 1e-2:
+                self.results["forces"] = self.results["forces"] * np.nan
+
+    atoms = bulk("Cu", cubic=True, a=3.8)
+    atoms.numbers[0] = 79
+    with pytest.raises(RelaxationNotConverged, match="not finite"):
+        relax(_alloy() if rattled else atoms, BreaksNearby(), 1e-6, cell="fixed")
+
+
 def test_preconditioned_lbfgs():
     expected = relax(_alloy(), EMT(), 1e-6, method="lbfgs")
     found = relax(_alloy(), EMT(), 1e-6, method="precon-lbfgs")
