@@ -161,38 +161,48 @@ def _cross_section(omega: Floats, vertices: Floats) -> tuple[Floats, Floats]:
         They sum to 1.
     """
 
-    def f(n: int, m: int) -> Floats:
-        difference = vertices[:, n] - vertices[:, m]
-        flat = np.abs(difference) < _EPSILON
-        safe = np.where(flat, 1.0, difference)
-        return np.where(flat, 0.0, (omega - vertices[:, m]) / safe)
-
-    f10, f20, f30 = f(1, 0), f(2, 0), f(3, 0)
-    f21, f31, f32 = f(2, 1), f(3, 1), f(3, 2)
-    f01, f02, f03 = f(0, 1), f(0, 2), f(0, 3)
-    f12, f13, f23 = f(1, 2), f(1, 3), f(2, 3)
-    low = omega < vertices[:, 1]
-    middle = ~low & (omega < vertices[:, 2])
     height = vertices[:, 3] - vertices[:, 0]
     inside = (height > _EPSILON) & (omega >= vertices[:, 0]) & (omega < vertices[:, 3])
-    height = np.where(height > _EPSILON, height, 1.0)
-    quadrilateral = f12 * f20 + f21 * f13
-    area = np.where(low, f10 * f20, np.where(middle, quadrilateral, f13 * f23))
-    density = np.where(inside, 3 * area / height, 0.0)
-    solid = quadrilateral > _EPSILON
-    safe = np.where(solid, quadrilateral, 1.0)
-    left, right = f20 * f12 / safe, f13 * f21 / safe
-    pick = [low, middle]
-    shares = np.stack(
-        [
-            np.select(pick, [f01 + f02 + f03, f03 + f02 * left], f03),
-            np.select(pick, [f10, f12 + f13 * right], f13),
-            np.select(pick, [f20, f21 + f20 * left], f23),
-            np.select(pick, [f30, f30 + f31 * right], f30 + f31 + f32),
-        ],
-        axis=1,
-    )
-    return density, np.where((middle & ~solid)[:, None], 0.0, shares / 3)
+    low, high = inside & (omega < vertices[:, 1]), inside & (omega >= vertices[:, 2])
+    density, shares = np.zeros(len(omega)), np.zeros((len(omega), 4))
+    for picked, corner in ((low, _low), (inside & ~low & ~high, _middle), (high, _high)):
+        index = np.flatnonzero(picked)
+        area, parts = corner(omega[index], vertices[index].T)
+        density[index] = 3 * area / height[index]
+        shares[index] = np.stack(parts, axis=1) / 3
+    return density, shares
+
+
+def _reached(omega: Floats, end: Floats, start: Floats) -> Floats:
+    """How far along an edge the frequency is: 0 at its start, 1 at its end."""
+    length = end - start
+    flat = np.abs(length) < _EPSILON
+    return np.where(flat, 0.0, (omega - start) / np.where(flat, 1.0, length))
+
+
+def _low(omega: Floats, vertex: Floats) -> tuple[Floats, tuple[Floats, ...]]:
+    """Area of a cross-section below the second vertex, and three times the shares in it."""
+    f10, f20, f30 = (_reached(omega, vertex[n], vertex[0]) for n in (1, 2, 3))
+    return f10 * f20, (3 - f10 - f20 - f30, f10, f20, f30)
+
+
+def _middle(omega: Floats, vertex: Floats) -> tuple[Floats, tuple[Floats, ...]]:
+    """The same between the second and the third vertex."""
+    f20, f30 = (_reached(omega, vertex[n], vertex[0]) for n in (2, 3))
+    f21, f31 = (_reached(omega, vertex[n], vertex[1]) for n in (2, 3))
+    f02, f03, f12, f13 = 1 - f20, 1 - f30, 1 - f21, 1 - f31
+    area = f12 * f20 + f21 * f13
+    solid = area > _EPSILON
+    left = f20 * f12 / np.where(solid, area, 1.0)
+    right = np.where(solid, 1 - left, 0.0)
+    return area, (f03 + f02 * left, f12 + f13 * right, f21 + f20 * left, f30 + f31 * right)
+
+
+def _high(omega: Floats, vertex: Floats) -> tuple[Floats, tuple[Floats, ...]]:
+    """The same above the third vertex."""
+    f30, f31, f32 = (_reached(omega, vertex[3], vertex[n]) for n in (0, 1, 2))
+    f03, f13, f23 = 1 - f30, 1 - f31, 1 - f32
+    return f13 * f23, (f03, f13, f23, f30 + f31 + f32)
 
 
 def frequency_points(frequencies: Floats, pitch: float) -> Floats:
