@@ -125,7 +125,7 @@ def tetrahedron_dos(
             if projections is None:
                 continue
             corner_weights = projections[sorted_vertices[tetra], band]
-            values = np.einsum("t,tv,tvp->pt", density, shares, corner_weights)
+            values = np.einsum("tv,tvp->pt", density[:, None] * shares, corner_weights)
             for projection in range(n_projections):
                 projected[projection] += np.bincount(index, values[projection], len(points))
     return total, projected
