@@ -160,7 +160,6 @@ def _cross_section(omega: Floats, vertices: Floats) -> tuple[Floats, Floats]:
     shares : ndarray, shape (n, 4)
         They sum to 1.
     """
-
     height = vertices[:, 3] - vertices[:, 0]
     inside = (height > _EPSILON) & (omega >= vertices[:, 0]) & (omega < vertices[:, 3])
     low, high = inside & (omega < vertices[:, 1]), inside & (omega >= vertices[:, 2])
@@ -187,7 +186,7 @@ def _low(omega: Floats, vertex: Floats) -> tuple[Floats, tuple[Floats, ...]]:
 
 
 def _middle(omega: Floats, vertex: Floats) -> tuple[Floats, tuple[Floats, ...]]:
-    """The same between the second and the third vertex."""
+    """Between the second and the third vertex: area and shares as in :func:`_low`."""
     f20, f30 = (_reached(omega, vertex[n], vertex[0]) for n in (2, 3))
     f21, f31 = (_reached(omega, vertex[n], vertex[1]) for n in (2, 3))
     f02, f03, f12, f13 = 1 - f20, 1 - f30, 1 - f21, 1 - f31
@@ -199,7 +198,7 @@ def _middle(omega: Floats, vertex: Floats) -> tuple[Floats, tuple[Floats, ...]]:
 
 
 def _high(omega: Floats, vertex: Floats) -> tuple[Floats, tuple[Floats, ...]]:
-    """The same above the third vertex."""
+    """Above the third vertex: area and shares as in :func:`_low`."""
     f30, f31, f32 = (_reached(omega, vertex[3], vertex[n]) for n in (0, 1, 2))
     f03, f13, f23 = 1 - f30, 1 - f31, 1 - f32
     return f13 * f23, (f03, f13, f23, f30 + f31 + f32)
