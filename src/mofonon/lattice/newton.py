@@ -11,7 +11,8 @@ References
 ----------
 Rational-function steps: A. Banerjee, N. Adams, J. Simons, R. Shepard, J. Phys. Chem. 89, 52
 (1985). Trust region: J. Nocedal, S. Wright, Numerical Optimization (2006), chapter 4.
-Updates: J. M. Bofill, J. Comput. Chem. 15, 1 (1994).
+Updates: A. R. Conn, N. I. M. Gould, P. L. Toint, Math. Program. 50, 177 (1991); J. M. Bofill,
+J. Comput. Chem. 15, 1 (1994).
 """
 
 from __future__ import annotations

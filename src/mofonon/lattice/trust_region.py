@@ -15,6 +15,13 @@ FIRST_RADIUS, LARGEST_RADIUS, SMALLEST_RADIUS = 0.1, 0.4, 1e-4
 #: Steps in a row that did not go down after which nothing will.
 MOST_REJECTED = 15
 
+#: The rank-one update needs at least this cosine of the step and what the Hessian lacks, and
+#: leaves at least this share of the determinant.
+LEAST_COSINE, LEAST_DETERMINANT = 0.05, 0.1
+
+#: Added to curvatures before a Hessian is inverted (eV/A^2).
+_RIDGE = 1e-6
+
 #: Halvings of the interval in which the level shift is sought.
 _BISECTIONS = 60
 
@@ -141,8 +148,9 @@ def rational_shift(values: Floats, slopes: Floats) -> float:
 def update_hessian(hessian: Floats, step: Floats, change: Floats) -> Floats:
     """Update a Hessian so that it maps a step on the change of the gradient.
 
-    BFGS where curvatures along the step are positive, else Bofill's mixture of the
-    symmetric-rank-one and Powell's symmetric Broyden update.
+    Where curvatures along the step are positive, by the symmetric-rank-one formula, which
+    keeps what earlier steps taught; where that is ill-defined or a curvature would become
+    negative, by BFGS. Else by Bofill's mixture of the first with Powell's symmetric Broyden.
 
     Parameters
     ----------
@@ -152,18 +160,41 @@ def update_hessian(hessian: Floats, step: Floats, change: Floats) -> Floats:
         Difference of two points.
     change : ndarray, shape (n,)
         Difference of the gradients there.
+
+    References
+    ----------
+    A. R. Conn, N. I. M. Gould, P. L. Toint, Math. Program. 50, 177 (1991): in a trust region
+    rank-one Hessians come nearer to the true one than those of BFGS.
     """
     image = hessian @ step
     norm = step @ step
     if norm == 0:
         return hessian
-    curvature, model = change @ step, step @ image
-    if curvature > 1e-8 * norm and model > 1e-8 * norm:
-        return np.asarray(
-            hessian + np.outer(change, change) / curvature - np.outer(image, image) / model
-        )
-    residual = change - image
+    curvature, model, residual = change @ step, step @ image, change - image
+    if curvature <= 1e-8 * norm or model <= 1e-8 * norm:
+        return _bofill(hessian, step, residual)
     overlap = residual @ step
+    if _rank_one_is_safe(hessian, residual, overlap, norm):
+        return np.asarray(hessian + np.outer(residual, residual) / overlap)
+    return np.asarray(
+        hessian + np.outer(change, change) / curvature - np.outer(image, image) / model
+    )
+
+
+def _rank_one_is_safe(hessian: Floats, residual: Floats, overlap: float, norm: float) -> bool:
+    """Whether the rank-one update is well-defined and makes no curvature negative."""
+    if abs(overlap) <= LEAST_COSINE * np.sqrt((residual @ residual) * norm):
+        return False
+    if overlap > 0:
+        return True
+    shifted = hessian + _RIDGE * np.eye(len(hessian))  # translations have no curvature
+    determinant = 1 + residual @ np.linalg.solve(shifted, residual) / overlap
+    return bool(determinant > LEAST_DETERMINANT)
+
+
+def _bofill(hessian: Floats, step: Floats, residual: Floats) -> Floats:
+    """Update where a curvature is negative."""
+    norm, overlap = step @ step, residual @ step
     square = (residual @ residual) * norm
     if square == 0:
         return hessian

@@ -418,6 +418,31 @@ def test_updated_hessians_map_the_step_on_the_change(seed):
     assert np.allclose(updated, updated.T)
 
 
+@given(seed=st.integers(0, 2**16))
+@settings(max_examples=20, deadline=None)
+def test_steps_on_a_quadratic_surface_teach_its_whole_hessian(seed):
+    """As many steps as dimensions: each update keeps what those before it taught."""
+    random = np.random.default_rng(seed)
+    axes, steps = np.linalg.qr(random.normal(size=(2, 6, 6)))[0]
+    true = axes @ np.diag(random.uniform(1, 1.5, 6)) @ axes.T
+    hessian = 3 * np.eye(6)
+    for step in steps:
+        hessian = update_hessian(hessian, step, true @ step)
+        assert np.linalg.eigvalsh(hessian)[0] > 0.9
+    assert np.allclose(hessian, true, atol=1e-9)
+
+
+@given(seed=st.integers(0, 2**16))
+@settings(max_examples=40, deadline=None)
+def test_updates_by_positive_curvatures_make_none_negative(seed):
+    random = np.random.default_rng(seed)
+    factor, other = random.normal(size=(2, 6, 6))
+    hessian, true = factor @ factor.T, other @ other.T
+    for step in random.normal(size=(12, 6)):
+        hessian = update_hessian(hessian, step, true @ step)
+        assert np.linalg.eigvalsh(hessian)[0] > -1e-9
+
+
 def test_the_rational_shift_is_the_lowest_root_of_the_secular_equation():
     values, slopes = np.array([-0.3, 0.5, 2.0]), np.array([0.2, -0.1, 0.4])
     shift = rational_shift(values, slopes)
