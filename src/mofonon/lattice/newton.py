@@ -77,7 +77,7 @@ CHECK_STEP = 0.01
 
 #: A mode of negative curvature is followed when no force is larger than this (eV/A): at
 #: larger ones modes are followed that are none at the end, to symmetries lower than need be.
-FOLLOW_BELOW = 0.05
+FOLLOW_BELOW = 0.02
 
 #: Changes of the energy below this, relative to it, are taken from the gradients: rounding
 #: (of single precision too) leaves little of them.
@@ -375,8 +375,8 @@ class TrustRegionNewton(Optimizer):
         )
         self._known.n_evaluations += known.n_products
         self._point = point
-        if enough:
-            self._known.take(known.hessian(), point.rows)
+        if enough or self.actions.order == 1:  # then steps reach whatever else there is
+            self._known.take(known.hessian(), point.rows if enough else None)
         else:
             self._take_differences()
 
