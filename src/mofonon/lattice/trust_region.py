@@ -167,13 +167,13 @@ def update_hessian(hessian: Floats, step: Floats, change: Floats) -> Floats:
     rank-one Hessians come nearer to the true one than those of BFGS.
     """
     image = hessian @ step
-    norm = step @ step
+    norm = float(step @ step)
     if norm == 0:
         return hessian
     curvature, model, residual = change @ step, step @ image, change - image
     if curvature <= 1e-8 * norm or model <= 1e-8 * norm:
         return _bofill(hessian, step, residual)
-    overlap = residual @ step
+    overlap = float(residual @ step)
     if _rank_one_is_safe(hessian, residual, overlap, norm):
         return np.asarray(hessian + np.outer(residual, residual) / overlap)
     return np.asarray(
