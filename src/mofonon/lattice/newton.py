@@ -17,6 +17,7 @@ J. Comput. Chem. 15, 1 (1994).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Literal, cast
@@ -26,7 +27,6 @@ from ase import units
 from ase.optimize.optimize import Optimizer
 from numpy.typing import NDArray
 
-from mofonon.errors import RelaxationNotConverged
 from mofonon.lattice.following import (
     LEAST_GAIN,
     NEGATIVE,
@@ -35,20 +35,13 @@ from mofonon.lattice.following import (
     false_negative,
     follow_mode,
 )
-from mofonon.lattice.hessian import (
-    CHEAP,
-    DifferencePlan,
-    count_probes,
-    finite_difference_hessian,
-    plan_probes,
-)
+from mofonon.lattice.hessian import CHEAP, DifferencePlan
 from mofonon.lattice.joint_coordinates import JointCoordinates
 from mofonon.lattice.known_hessian import UNMOVED, KnownHessian, Point, largest
+from mofonon.lattice.measurements import HessianMeasurements
 from mofonon.lattice.model_hessian import model_hessian
 from mofonon.lattice.newton_log import HEADER, line, shown
-from mofonon.lattice.phonons import are_single_precision
 from mofonon.lattice.settings import SymmetryMode
-from mofonon.lattice.soft_modes import MeasuredHessian, measure_soft_modes
 from mofonon.lattice.symmetry_actions import SymmetryActions, find_actions
 from mofonon.lattice.trust_region import (
     FIRST_RADIUS,
@@ -61,19 +54,6 @@ Floats = NDArray[np.float64]
 
 #: Where the Hessian at the start comes from.
 HessianSource = Literal["finite-difference", "model"]
-
-#: Displacements and strains of the finite differences, and those of forces in single
-#: precision (A). One-sided differences of 1e-3 A are wrong by 0.02 eV/A^2 in soft modes.
-HESSIAN_STEP, SINGLE_STEP = 1e-4, 1e-3
-
-#: What to do where a potential gives no numbers.
-BREAKS_DOWN = (
-    "the potential breaks down here: look for atoms too close or elements that it was not "
-    "trained on, or use another potential"
-)
-
-#: Largest displacement of an atom by which a negative curvature is checked (A).
-CHECK_STEP = 0.01
 
 #: A mode of negative curvature is followed when no force is larger than this (eV/A): at
 #: larger ones modes are followed that are none at the end, to symmetries lower than need be.
@@ -148,6 +128,7 @@ class TrustRegionNewton(Optimizer):
         self._full = self.coordinates.basis(self.actions)
         given = None if isinstance(hessian, str) else np.array(hessian)
         self._known = KnownHessian(self._full, given)
+        self._ask = HessianMeasurements(self.coordinates, self._known, self._evaluate)
         self._plan: DifferencePlan | None = None
         self._due = False
         self._check_due = False
@@ -188,14 +169,14 @@ class TrustRegionNewton(Optimizer):
         if self._best is None:
             self._begin(point)
         self._learn(point)
-        due = self._wants_differences()
-        if due and not self._soft_modes_do(self._cost()):
-            self._take_differences()
+        due, ask = self._wants_differences(), self._ask
+        if due and not ask.soft_modes_do(self.actions, ask.cost(self.actions)):
+            self._measure(ask.all_modes)
         elif due or self._check_due or self._wants_new_modes():
-            self._measure_soft_modes()
+            self._measure(ask.soft_modes)
         step = self._next_step()
         if largest(step) < UNMOVED / 10 and self._needs_check():
-            self._measure_soft_modes()
+            self._measure(ask.soft_modes)
             step = self._next_step()
         self.optimizable.set_x(self.coordinates.x(self._here().rows + step))
         self.dump({"hessian": self._known.now()})
@@ -320,79 +301,22 @@ class TrustRegionNewton(Optimizer):
         if self.source != "finite-difference" or self._differences():
             return False
         if self._plan is None:
-            cost = self._cost()
-            self._plan = DifferencePlan(CHEAP if self._soft_modes_do(cost) else cost)
+            cost = self._ask.cost(self.actions)
+            soft = self._ask.soft_modes_do(self.actions, cost)
+            self._plan = DifferencePlan(CHEAP if soft else cost)
         return self._due or self._plan.is_due(self._here().largest_force, self.n_evaluations)
 
-    def _cost(self) -> int:
-        """Count the evaluations of the differences with the operations there are."""
-        return count_probes(plan_probes(self.actions, self.coordinates.strains))
-
-    def _soft_modes_do(self, cost: int) -> bool:
-        """Whether dear differences are made of soft modes only.
-
-        Without symmetry there is nothing that steps do not reach.
-        """
-        return self.actions.order == 1 and cost > CHEAP
-
-    def _take_differences(self) -> None:
-        """Replace the model by the Hessian of the potential here."""
-        point, strains = self._here(), self.coordinates.strains
-        probes = plan_probes(self.actions, strains)  # operations may have gone since
-        self._known.n_evaluations += count_probes(probes)
-        hessian = finite_difference_hessian(
-            lambda rows: self._evaluate(rows).gradient,
-            point.rows,
-            point.gradient,
-            self.actions,
-            strains,
-            self._difference(),
-            probes,
-        )
+    def _measure(self, ask: Callable[[Point, SymmetryActions], None]) -> None:
+        """Measure all modes or the soft ones here."""
+        point, self._check_due = self._here(), False
+        ask(point, self.actions)  # operations may have gone since it was planned
         self._point = point
-        if not np.isfinite(hessian).all():
-            raise RelaxationNotConverged(
-                f"forces {self._difference():.0e} A from the structure are not finite, where "
-                f"its own are {point.largest_force:.1e} eV/A",
-                BREAKS_DOWN,
-            )
-        self._known.take(hessian, point.rows)
 
     def _wants_new_modes(self) -> bool:
         """Whether a mode was followed, to where the others are to be followed or not."""
         if self._known.believed or self.symmetry != "follow" or self.actions.order == 1:
             return False
         return self._here().largest_force < FOLLOW_BELOW
-
-    def _measure_soft_modes(self) -> None:
-        """Put the soft modes here into the Hessian; all modes where that takes as many."""
-        point, self._check_due = self._here(), False
-        step = self._difference()
-        known = MeasuredHessian(self._known.now(), self._full, self.actions)
-        most = -(-self._cost() // 2)  # beyond, all modes are had for little more
-        enough = measure_soft_modes(
-            known, lambda pattern: self._product(point, pattern, step), most
-        )
-        self._known.n_evaluations += known.n_products
-        self._point = point
-        if enough or self.actions.order == 1:  # then steps reach whatever else there is
-            self._known.take(known.hessian(), point.rows if enough else None)
-        else:
-            self._take_differences()
-
-    def _difference(self) -> float:
-        """Step of the differences, by the precision of the forces (A)."""
-        return SINGLE_STEP if self._is_single() else HESSIAN_STEP
-
-    def _is_single(self) -> bool:
-        """Whether the forces are in single precision."""
-        forces = getattr(self.coordinates.atoms.calc, "results", {}).get("forces")
-        return forces is not None and are_single_precision(np.asarray(forces))
-
-    def _product(self, point: Point, pattern: Floats, step: float) -> Floats:
-        """Product of the Hessian at a point with a pattern, by one evaluation."""
-        moved = self._evaluate(point.rows + step * pattern)
-        return (moved.gradient - point.gradient) / step
 
     def _noise(self) -> float:
         """Asymmetry of a gradient that does not matter (eV/A)."""
@@ -432,14 +356,16 @@ class TrustRegionNewton(Optimizer):
             points.append(self._evaluate(start.rows + displacement))
             return points[-1].energy
 
-        measured = self._curvature(mode)
+        measured = self._ask.curvature(start, mode)
         if measured > -NEGATIVE:
             self.followed.append(false_negative(mode, self.actions.order))
             self._known.believed = self._known.is_of(start)
             self._known.stiffen(mode, measured)
             return
         confirmed = NegativeMode(measured, mode.vectors)
-        least = SINGLE_ROUNDING * abs(start.energy) if self._is_single() else LEAST_GAIN
+        least = (
+            SINGLE_ROUNDING * abs(start.energy) if self._ask.single_precision else LEAST_GAIN
+        )
         followed, displacement, left = follow_mode(confirmed, self.actions, energy, least)
         self.followed.append(followed)
         if followed.amplitude == 0:
@@ -456,19 +382,6 @@ class TrustRegionNewton(Optimizer):
         self._known.lowest_modes(anew=True)
         self.trust = TrustRadius()
         self._point = self._best
-
-    def _curvature(self, mode: NegativeMode) -> float:
-        """Curvature of a mode here (eV/A^2).
-
-        By one evaluation, unless the Hessian is of here and in double precision: far from
-        the minimum its modes are not those of the minimum.
-        """
-        here = self._here()
-        if self._known.is_of(here) and not self._is_single():
-            return mode.curvature
-        pattern = mode.vectors[0] / largest(mode.vectors[0])
-        product = self._product(here, pattern, CHECK_STEP)
-        return float(np.sum(product * pattern) / np.sum(pattern**2))
 
     def _is_stuck(self) -> bool:
         """Whether only what steps within the symmetry do not reach is above the threshold."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mofonon import progress
 from mofonon.errors import PotentialError, RelaxationNotConverged, SettingsError
-from mofonon.lattice.newton import BREAKS_DOWN
+from mofonon.lattice.measurements import BREAKS_DOWN
 from mofonon.lattice.second_order import (
     SecondOrderRecord,
     WarmStart,
