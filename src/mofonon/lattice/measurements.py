@@ -73,12 +73,12 @@ class HessianMeasurements:
         """Count the evaluations of the differences of all modes with these operations."""
         return count_probes(plan_probes(actions, self.coordinates.strains))
 
-    def soft_modes_do(self, actions: SymmetryActions, cost: int) -> bool:
+    def soft_modes_do(self, actions: SymmetryActions) -> bool:
         """Whether dear differences are made of soft modes only.
 
         Without symmetry there is nothing that steps do not reach.
         """
-        return actions.order == 1 and cost > CHEAP
+        return actions.order == 1 and self.cost(actions) > CHEAP
 
     def all_modes(self, point: Point, actions: SymmetryActions) -> None:
         """Replace the Hessian that is known by finite differences at a point.
@@ -99,7 +99,7 @@ class HessianMeasurements:
         probes = plan_probes(actions, strains)
         self.known.n_evaluations += count_probes(probes)
         hessian = finite_difference_hessian(
-            lambda rows: self.evaluate(rows).gradient,
+            lambda rows: self._gradient_near(point, rows),
             point.rows,
             point.gradient,
             actions,
@@ -107,12 +107,6 @@ class HessianMeasurements:
             self.step,
             probes,
         )
-        if not np.isfinite(hessian).all():
-            raise RelaxationNotConverged(
-                f"forces {self.step:.0e} A from the structure are not finite, where its own "
-                f"are {point.largest_force:.1e} eV/A",
-                BREAKS_DOWN,
-            )
         self.known.take(hessian, point.rows)
 
     def soft_modes(self, point: Point, actions: SymmetryActions) -> None:
@@ -124,6 +118,11 @@ class HessianMeasurements:
             Evaluated.
         actions : SymmetryActions
             Operations that it has.
+
+        Raises
+        ------
+        RelaxationNotConverged
+            When a gradient is not finite.
         """
         step = self.step
         measured = MeasuredHessian(self.known.now(), self.known.basis, actions)
@@ -151,5 +150,15 @@ class HessianMeasurements:
 
     def _product(self, point: Point, pattern: Floats, step: float) -> Floats:
         """Product of the Hessian at a point with a pattern, by one evaluation."""
-        moved = self.evaluate(point.rows + step * pattern)
-        return (moved.gradient - point.gradient) / step
+        return (self._gradient_near(point, point.rows + step * pattern) - point.gradient) / step
+
+    def _gradient_near(self, point: Point, rows: Floats) -> Floats:
+        """Gradient at rows near a point; that it is not finite there is an error."""
+        gradient = self.evaluate(rows).gradient
+        if not np.isfinite(gradient).all():
+            raise RelaxationNotConverged(
+                f"forces {largest(rows - point.rows):.0e} A from the structure are not finite, "
+                f"where its own are {point.largest_force:.1e} eV/A",
+                BREAKS_DOWN,
+            )
+        return gradient

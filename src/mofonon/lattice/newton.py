@@ -170,7 +170,7 @@ class TrustRegionNewton(Optimizer):
             self._begin(point)
         self._learn(point)
         due, ask = self._wants_differences(), self._ask
-        if due and not ask.soft_modes_do(self.actions, ask.cost(self.actions)):
+        if due and not ask.soft_modes_do(self.actions):
             self._measure(ask.all_modes)
         elif due or self._check_due or self._wants_new_modes():
             self._measure(ask.soft_modes)
@@ -301,9 +301,8 @@ class TrustRegionNewton(Optimizer):
         if self.source != "finite-difference" or self._differences():
             return False
         if self._plan is None:
-            cost = self._ask.cost(self.actions)
-            soft = self._ask.soft_modes_do(self.actions, cost)
-            self._plan = DifferencePlan(CHEAP if soft else cost)
+            soft = self._ask.soft_modes_do(self.actions)
+            self._plan = DifferencePlan(CHEAP if soft else self._ask.cost(self.actions))
         return self._due or self._plan.is_due(self._here().largest_force, self.n_evaluations)
 
     def _measure(self, ask: Callable[[Point, SymmetryActions], None]) -> None:

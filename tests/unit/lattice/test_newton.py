@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 from mofonon.errors import RelaxationNotConverged
 from mofonon.lattice.following import NegativeMode, directions
 from mofonon.lattice.hessian import DifferencePlan, count_probes, plan_probes
+from mofonon.lattice.joint_coordinates import JointCoordinates
+from mofonon.lattice.known_hessian import KnownHessian, Point
+from mofonon.lattice.measurements import HessianMeasurements
 from mofonon.lattice.newton import TrustRegionNewton
 from mofonon.lattice.relax import relax
 from mofonon.lattice.second_order import choose_optimizer
@@ -366,6 +369,19 @@ def test_forces_that_are_not_finite_nearby_end_it_and_say_so(rattled):
     atoms.numbers[0] = 79
     with pytest.raises(RelaxationNotConverged, match="not finite"):
         relax(_alloy() if rattled else atoms, BreaksNearby(), 1e-6, cell="fixed")
+
+
+def test_products_that_are_not_finite_are_an_error_without_symmetry():
+    """There nothing replaces them: the old Hessian was kept, and each step asked again."""
+    target = _alloy()
+    coordinates = JointCoordinates.of(target)
+    actions = SymmetryActions.trivial(len(target))
+    rows = target.positions.copy()
+    known = KnownHessian(coordinates.basis(actions), np.eye(rows.size))
+    nowhere = Point(rows, 0.0, np.full_like(rows, np.nan))
+    measure = HessianMeasurements(coordinates, known, lambda _: nowhere)
+    with pytest.raises(RelaxationNotConverged, match="not finite"):
+        measure.soft_modes(Point(rows, 0.0, np.zeros_like(rows)), actions)
 
 
 def test_preconditioned_lbfgs():
