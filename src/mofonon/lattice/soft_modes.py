@@ -169,7 +169,10 @@ def measure_soft_modes(
         if known.n_products >= most:
             return False
         direction /= largest(direction)
-        known.put(direction, product(direction))
+        found = product(direction)
+        if not np.isfinite(found).all():
+            return False
+        known.put(direction, found)
         curvatures, errors, residuals = known.lowest()
         if (curvatures + errors < 0).any():
             return True
